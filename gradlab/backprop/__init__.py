@@ -1,0 +1,21 @@
+"""Floor 2: backpropagation, one reverse sweep and the ways to ask it."""
+
+from gradlab.backprop.check import check_grads
+from gradlab.backprop.functional import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from gradlab.backprop.sweep import reachable, sum_to, sweep
+from gradlab.backprop.tape import GradientTape
+
+__all__ = [
+    "GradientTape",
+    "check_grads",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "reachable",
+    "sum_to",
+    "sweep",
+    "value_and_grad",
+    "vjp",
+]

@@ -1,0 +1,107 @@
+"""Runs a Graph node by node with NumPy: the reference that other executors are tested against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradlab.graph import Graph, Tensor
+from gradlab.graph.dtypes import Array
+
+Step = tuple[Callable[..., Any], tuple[int, ...], int, Mapping[str, Any], tuple[int, ...]]
+
+
+class NumpyProgram:
+    """A Graph made ready to run: each node a call, each value a numbered place.
+
+    >>> from gradlab.graph import Spec, trace
+    >>> program = NumpyProgram(trace(lambda x: x * 2 + 1, Spec((2,))))
+    >>> program.run([np.ones(2, np.float32)], [])
+    ([array([3., 3.], dtype=float32)], [])
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._values: list[Any] = []
+        places: dict[int, int] = {}
+
+        def place(x: Tensor, value: Any) -> int:
+            if id(x) not in places:
+                places[id(x)] = len(self._values)
+                self._values.append(value)
+            return places[id(x)]
+
+        self._inputs = [place(x, None) for x in graph.inputs]
+        self._captured = [place(x, None) for _, x in graph.captured]
+        nodes = {id(x) for x in (*graph.nodes, *graph.inputs, *(x for _, x in graph.captured))}
+
+        def operand(x: Tensor) -> int:
+            return place(x, None if id(x) in nodes else x.value)
+
+        calls = []
+        for node in graph.nodes:
+            assert node.op is not None
+            inputs = tuple(operand(x) for x in node.inputs)
+            calls.append((node.op.forward, inputs, place(node, None), node.params))
+        self._outputs = [operand(x) for x in graph.outputs]
+        self._assigned = [operand(x) for _, x in graph.assigned]
+        self.steps = self._with_lifetimes(calls)
+
+    def _with_lifetimes(self, calls: list[Any]) -> list[Step]:
+        """Each call with the places that nothing reads after it, so that memory is given back."""
+        made = {out for _, _, out, _ in calls}
+        last: dict[int, int] = {}
+        for i, (_, inputs, out, _) in enumerate(calls):
+            last.update(dict.fromkeys((*inputs, out), i))
+        kept = {*self._outputs, *self._assigned}
+        free: list[list[int]] = [[] for _ in calls]
+        for slot, i in last.items():
+            if slot in made and slot not in kept:
+                free[i].append(slot)
+        return [(*call, tuple(slots)) for call, slots in zip(calls, free, strict=True)]
+
+    def run(self, inputs: Sequence[Any], state: Sequence[Any]) -> tuple[list[Array], list[Array]]:
+        """Outputs and new values of the assigned Variables, from inputs and captured values."""
+        values = self.start(inputs, state)
+        with np.errstate(all="ignore"):  # a result that is not finite is seen in what comes out
+            for forward, places, out, params, free in self.steps:
+                values[out] = forward(np, *[values[i] for i in places], **params)
+                for slot in free:
+                    values[slot] = None
+        return (
+            [np.asarray(values[i]) for i in self._outputs],
+            [np.asarray(values[i]) for i in self._assigned],
+        )
+
+    def first_nonfinite(self, inputs: Sequence[Any], state: Sequence[Any]) -> Tensor | None:
+        """The first tensor, in order of computation, that holds a NaN or an infinity."""
+        values = self.start(inputs, state)
+        entering = zip((*self.graph.inputs, *(s for _, s in self.graph.captured)),
+                       (*self._inputs, *self._captured), strict=True)  # fmt: skip
+        for symbol, slot in entering:
+            if not _finite(values[slot]):
+                return symbol
+        with np.errstate(all="ignore"):
+            for node, (forward, places, out, params, _) in zip(
+                self.graph.nodes, self.steps, strict=True
+            ):
+                values[out] = forward(np, *[values[i] for i in places], **params)
+                if not _finite(values[out]):
+                    return node
+        return None
+
+    def start(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
+        """The places with constants, inputs and captured values filled in."""
+        values = list(self._values)
+        for slot, value in zip(self._inputs, inputs, strict=True):
+            values[slot] = value
+        for slot, value in zip(self._captured, state, strict=True):
+            values[slot] = value
+        return values
+
+
+def _finite(value: Any) -> bool:
+    array = np.asarray(value)
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())

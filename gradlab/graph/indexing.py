@@ -1,0 +1,293 @@
+"""Picking elements and putting them back: one row and its adjoint serve every kind of index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradlab.errors import DTypeError, ShapeError
+from gradlab.graph.arithmetic import equal
+from gradlab.graph.dtypes import BOOL, INT64, DType, default_dtype
+from gradlab.graph.op import Op, PerInput, Shape, declare
+from gradlab.graph.shaping import astype, expand_dims, normalize_axis, reshape
+from gradlab.graph.tensor import Like, Tensor, apply, as_tensor
+
+# A key as an op's parameter: for each axis an int, a (start, stop, step), ADD for a new axis, or
+# TAKE for the next index array among the op's inputs.
+ADD_AXIS = "new"
+TAKE = "array"
+Key = tuple[Any, ...]
+
+
+def _unpacked(key: Key, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The key as NumPy takes it."""
+    picked = iter(arrays)
+    parts: list[Any] = []
+    for k in key:
+        if isinstance(k, tuple):
+            parts.append(slice(*k))
+        elif k == TAKE:
+            parts.append(next(picked))
+        else:
+            parts.append(None if k == ADD_AXIS else k)
+    return tuple(parts)
+
+
+def _indexed(x: Tensor, *arrays: Tensor, key: Key) -> tuple[Shape, DType]:
+    # Index arrays count by their shape alone, so zeros that take no memory stand for them.
+    zero = np.zeros((), np.int64)
+    stand_ins = tuple(np.broadcast_to(zero, a.shape) for a in arrays)
+    model = np.broadcast_to(np.zeros((), np.bool_), x.shape)
+    return model[_unpacked(key, stand_ins)].shape, x.dtype
+
+
+def _scatter(xp: Any, g: Any, *arrays: Any, key: Key, shape: Shape) -> Any:
+    where = _unpacked(key, arrays)
+    if xp is not np:
+        return xp.zeros(shape, g.dtype).at[where].add(g)
+    out = np.zeros(shape, g.dtype)
+    if arrays:
+        np.add.at(out, where, g)
+    else:
+        out[where] = g  # slices never name an element twice
+    return out
+
+
+def _index_vjp(i: int, g: Tensor, f: Tensor, x: Tensor, *arrays: Tensor, key: Key) -> Tensor:
+    return apply(INDEX_ADD, (g, *arrays), {"key": key, "shape": x.shape})
+
+
+def _index_add_vjp(
+    i: int, g: Tensor, f: Tensor, x: Tensor, *arrays: Tensor, key: Key, shape: Shape
+) -> Tensor:
+    return apply(INDEX, (g, *arrays), {"key": key})
+
+
+class _FirstInput(PerInput):
+    """A rule for the numbers; the index arrays after them have no derivative."""
+
+    def __getitem__(self, index: int) -> Any:
+        return super().__getitem__(index) if index == 0 else None
+
+
+INDEX = declare(
+    Op(
+        "index",
+        forward=lambda xp, x, *arrays, key: x[_unpacked(key, arrays)],
+        infer=_indexed,
+        vjps=_FirstInput(_index_vjp),
+        formula="x[...]",
+    )
+)
+INDEX_ADD = declare(
+    Op(
+        "index_add",
+        forward=_scatter,
+        infer=lambda x, *arrays, key, shape: (shape, x.dtype),
+        vjps=_FirstInput(_index_add_vjp),
+        formula="zeros with x added at [...]",
+    )
+)
+
+
+def index(x: Like, key: Any) -> Tensor:
+    """Elements by position, as NumPy does: integers, slices, ``...``, ``None`` and integer arrays.
+
+    Indices are wrapped once if negative. Elements picked twice get both adjoints.
+
+    Raises:
+        ShapeError: too many indices, or one out of range.
+        DTypeError: a boolean mask (its result has no static shape: use ``where``), or floats.
+
+    >>> index([1.0, 2.0, 3.0], [2, 0, 0])
+    tensor([3., 1., 1.])
+    """
+    x = as_tensor(x)
+    template, arrays = _template(x, key)
+    try:
+        return apply(INDEX, (x, *arrays), {"key": template})
+    except IndexError as error:
+        raise ShapeError(f"cannot index shape {x.shape}: {error}") from None
+
+
+def index_add(shape: Shape, key: Any, values: Like) -> Tensor:
+    """Zeros of a shape with values added at an index; the adjoint of ``index``.
+
+    >>> index_add((3,), [1, 1], [5.0, 6.0])
+    tensor([ 0., 11.,  0.])
+    """
+    values = as_tensor(values)
+    template, arrays = _template(Tensor(np.broadcast_to(np.zeros((), np.bool_), shape)), key)
+    params = {"key": template, "shape": tuple(shape)}
+    try:
+        return apply(INDEX_ADD, (values, *arrays), params)
+    except (IndexError, ValueError) as error:
+        raise ShapeError(f"cannot add {values.shape} into shape {tuple(shape)}: {error}") from None
+
+
+def _template(x: Tensor, key: Any) -> tuple[Key, tuple[Tensor, ...]]:
+    """The key as a parameter, and its index arrays."""
+    items = key if isinstance(key, tuple) else (key,)
+    template: list[Any] = []
+    arrays: list[Tensor] = []
+    used = len(items) - [item is None or item is Ellipsis for item in items].count(True)
+    if used > x.ndim:
+        raise ShapeError(f"{used} indices are too many for shape {x.shape}")
+    for item in items:
+        if item is Ellipsis:
+            template += [(None, None, None)] * (x.ndim - used)
+        elif item is None:
+            template.append(ADD_AXIS)
+        elif isinstance(item, slice):
+            bounds = (item.start, item.stop, item.step)
+            template.append(tuple(None if v is None else int(v) for v in bounds))
+        elif isinstance(item, int | np.integer) and not isinstance(item, bool):
+            template.append(int(item))
+        else:
+            picked = as_tensor(item)
+            if picked.dtype == BOOL:
+                raise DTypeError(
+                    "a boolean mask gives a result of unknown shape; "
+                    "write gradlab.where(mask, x, 0) instead"
+                )
+            if picked.size == 0:  # an empty list counts as floats
+                picked = astype(picked, INT64)
+            if picked.dtype.kind not in "iu":
+                raise DTypeError(f"indices must be whole numbers, got {picked.dtype}")
+            template.append(TAKE)
+            arrays.append(picked)
+    return tuple(template), tuple(arrays)
+
+
+def take(x: Like, indices: Like, axis: int = 0) -> Tensor:
+    """Rows (or what an axis counts) by number.
+
+    >>> take([[1.0, 2.0], [3.0, 4.0]], [1, 1], axis=0)
+    tensor([[3., 4.],
+            [3., 4.]])
+    """
+    x = as_tensor(x)
+    (place,) = normalize_axis(axis, x.ndim)
+    return index(x, (slice(None),) * place + (as_tensor(indices),))
+
+
+def take_along_axis(x: Like, indices: Like, axis: int = -1) -> Tensor:
+    """One element (or several) for each position of the other axes.
+
+    >>> take_along_axis([[1.0, 2.0], [3.0, 4.0]], [[1], [0]])
+    tensor([[2.],
+            [3.]])
+    """
+    x, indices = as_tensor(x), as_tensor(indices)
+    (place,) = normalize_axis(axis, x.ndim)
+    if indices.ndim != x.ndim:
+        raise ShapeError(f"indices of shape {indices.shape} must have the axes of {x.shape}")
+    key: list[Any] = []
+    for i, length in enumerate(x.shape):
+        steps = np.arange(length).reshape([-1 if j == i else 1 for j in range(x.ndim)])
+        key.append(indices if i == place else steps)
+    return index(x, tuple(key))
+
+
+def pad(x: Like, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Tensor:
+    """With so many elements of a value put before and after along each axis.
+
+    >>> pad([1.0, 2.0], ((1, 2),))
+    tensor([0., 1., 2., 0., 0.])
+    """
+    x = as_tensor(x)
+    if len(widths) != x.ndim or any(a < 0 or b < 0 for a, b in widths):
+        raise ShapeError(f"pad needs a (before, after) ≥ 0 for each axis of {x.shape}: {widths}")
+    shape = tuple(a + n + b for (a, b), n in zip(widths, x.shape, strict=True))
+    inside = tuple(slice(a, a + n) for (a, _), n in zip(widths, x.shape, strict=True))
+    padded = index_add(shape, inside, x)
+    if value == 0:
+        return padded
+    frame = np.full(shape, value, x.dtype)
+    frame[inside] = 0
+    return padded + frame
+
+
+def one_hot(labels: Like, classes: int) -> Tensor:
+    """1 at the label and 0 elsewhere, along a new last axis.
+
+    Args:
+        labels: whole numbers in [0, classes); others give a row of zeros.
+        classes: length of the new axis.
+
+    >>> one_hot([2, 0], 3)
+    tensor([[0., 0., 1.],
+            [1., 0., 0.]])
+    """
+    labels = as_tensor(labels)
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(f"labels must be whole numbers, got {labels.dtype}")
+    return astype(equal(expand_dims(labels, -1), np.arange(classes)), default_dtype())
+
+
+# --- order: positions have no derivative ------------------------------------------------------
+
+ARGMAX = declare(
+    Op(
+        "argmax",
+        forward=lambda xp, x, axis: xp.argmax(x, axis=axis),
+        infer=lambda x, axis: (x.shape[:axis] + x.shape[axis + 1 :], INT64),
+        vjps=(None,),
+        formula="position of max x",
+    )
+)
+ARGSORT = declare(
+    Op(
+        "argsort",
+        forward=lambda xp, x, axis: xp.argsort(x, axis=axis, stable=True),
+        infer=lambda x, axis: (x.shape, INT64),
+        vjps=(None,),
+        formula="order of x",
+    )
+)
+
+
+def argmax(x: Like, axis: int | None = None) -> Tensor:
+    """Position of the largest element, the first at a tie; it has no derivative.
+
+    >>> argmax([[1.0, 5.0], [3.0, 2.0]], axis=1)
+    tensor([1, 0])
+    """
+    x = as_tensor(x)
+    if axis is None:
+        return argmax(reshape(x, (-1,)), 0)
+    (place,) = normalize_axis(axis, x.ndim)
+    if x.shape[place] == 0:
+        raise ShapeError(f"argmax over axis {axis} of shape {x.shape} has no elements")
+    return apply(ARGMAX, (x,), {"axis": place})
+
+
+def argmin(x: Like, axis: int | None = None) -> Tensor:
+    """Position of the smallest element, the first at a tie; it has no derivative.
+
+    >>> argmin([[1.0, 5.0], [3.0, 2.0]], axis=1)
+    tensor([0, 1])
+    """
+    return argmax(-as_tensor(x), axis)
+
+
+def argsort(x: Like, axis: int = -1) -> Tensor:
+    """Positions in ascending order, equal elements in theirs; it has no derivative.
+
+    >>> argsort([3.0, 1.0, 2.0])
+    tensor([1, 2, 0])
+    """
+    x = as_tensor(x)
+    (place,) = normalize_axis(axis, x.ndim)
+    return apply(ARGSORT, (x,), {"axis": place})
+
+
+def sort(x: Like, axis: int = -1) -> Tensor:
+    """In ascending order along an axis; each adjoint goes back to where its element was.
+
+    >>> sort([3.0, 1.0, 2.0])
+    tensor([1., 2., 3.])
+    """
+    x = as_tensor(x)
+    return take_along_axis(x, argsort(x, axis), axis)

@@ -1,0 +1,177 @@
+"""Matrix products: matmul, and einsum written with it."""
+
+from __future__ import annotations
+
+import math
+import string
+
+from gradlab.errors import ShapeError
+from gradlab.graph.dtypes import DType
+from gradlab.graph.elementwise import promote
+from gradlab.graph.op import Op, Shape, declare
+from gradlab.graph.reductions import sum
+from gradlab.graph.shaping import (
+    expand_dims,
+    matrix_transpose,
+    permute_dims,
+    reshape,
+    squeeze,
+)
+from gradlab.graph.tensor import Like, Tensor, apply, as_tensor, broadcast_shapes
+
+
+def _multiplied(x: Tensor, y: Tensor) -> tuple[Shape, DType]:
+    if x.shape[-1] != y.shape[-2]:
+        raise ShapeError(
+            f"matmul of {x.shape} and {y.shape}: the last length of the first ({x.shape[-1]}) "
+            f"must equal the last but one of the second ({y.shape[-2]})"
+        )
+    batch = broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    return (*batch, x.shape[-2], y.shape[-1]), x.dtype
+
+
+MATMUL = declare(
+    Op(
+        "matmul",
+        forward=lambda xp, x, y: xp.matmul(x, y),
+        infer=_multiplied,
+        vjps=(
+            lambda g, f, x, y: matmul(g, matrix_transpose(y)),
+            lambda g, f, x, y: matmul(matrix_transpose(x), g),
+        ),
+        formula="x @ y",
+        derivatives=("· yᵀ", "xᵀ ·"),
+    )
+)
+
+
+def matmul(x: Like, y: Like) -> Tensor:
+    """Matrix product over the last two axes, batched over those before; vectors as in NumPy.
+
+    Raises:
+        ShapeError: inner lengths differ, batch axes do not broadcast, or an operand is a number.
+
+    >>> matmul([[1.0, 2.0]], [[3.0], [4.0]])
+    tensor([[11.]])
+    """
+    x, y = promote(x, y)
+    if x.ndim == 0 or y.ndim == 0:
+        raise ShapeError(f"matmul needs vectors or matrices, got shapes {x.shape} and {y.shape}")
+    row, column = x.ndim == 1, y.ndim == 1
+    left = expand_dims(x, 0) if row else x
+    right = expand_dims(y, 1) if column else y
+    if left.shape[-1] != right.shape[-2]:
+        _multiplied(left, right)
+    product = apply(MATMUL, (left, right))
+    if row:
+        product = squeeze(product, -2)
+    return squeeze(product, -1) if column else product
+
+
+def einsum(subscripts: str, *operands: Like) -> Tensor:
+    """Einstein summation, in NumPy's notation, as a chain of matrix products.
+
+    Raises:
+        ShapeError: subscripts that do not fit the operands.
+
+    >>> einsum("ij,kj->ik", [[1.0, 2.0]], [[3.0, 4.0]])
+    tensor([[11.]])
+    """
+    terms, output = _parse(subscripts, [as_tensor(x) for x in operands])
+    labels, result = _diagonal(*terms[0])
+    for i, term in enumerate(terms[1:], start=1):
+        needed = set(output).union(*(set(later) for later, _ in terms[i + 1 :]))
+        labels, result = _contract((labels, result), _diagonal(*term), needed)
+    labels, result = _keep(labels, result, set(output))
+    return permute_dims(result, [labels.index(letter) for letter in output])
+
+
+Term = tuple[str, Tensor]
+
+
+def _parse(subscripts: str, operands: list[Tensor]) -> tuple[list[Term], str]:
+    """Operands with one letter for each axis, ellipses written out, and the output's letters."""
+    text = subscripts.replace(" ", "")
+    left, arrow, output = text.partition("->")
+    parts = left.split(",")
+    if len(parts) != len(operands):
+        raise ShapeError(f"einsum {subscripts!r} names {len(parts)} operands, got {len(operands)}")
+    spare = [c for c in string.ascii_letters if c not in text]
+    widest = 0
+    terms = []
+    for part, x in zip(parts, operands, strict=True):
+        if "..." in part:
+            extra = x.ndim - len(part) + 3
+            widest = max(widest, extra)
+            part = part.replace("...", "".join(reversed(spare[:extra])))
+        if len(part) != x.ndim or not all(c in string.ascii_letters for c in part):
+            raise ShapeError(f"einsum {subscripts!r}: {part!r} does not fit shape {x.shape}")
+        terms.append((part, x))
+    ellipsis = "".join(reversed(spare[:widest]))
+    if not arrow:
+        letters = sorted(c for c in set(left) - {",", "."} if left.count(c) == 1)
+        output = "..." + "".join(letters)
+    output = output.replace("...", ellipsis)
+    lengths: dict[str, int] = {}
+    for part, x in terms:
+        for letter, length in zip(part, x.shape, strict=True):
+            known = lengths.setdefault(letter, length)
+            # Only the axes of an ellipsis broadcast, as batch axes of a product do.
+            if letter in ellipsis and 1 in (known, length):
+                lengths[letter] = max(known, length)
+            elif length != known:
+                raise ShapeError(f"einsum {subscripts!r}: {letter!r} is both {known} and {length}")
+    unknown = [c for c in output if c not in lengths]
+    if unknown or len(set(output)) < len(output):
+        raise ShapeError(
+            f"einsum {subscripts!r}: each letter of the output {output!r} must appear there once, "
+            "and in an operand"
+        )
+    return terms, output
+
+
+def _diagonal(labels: str, x: Tensor) -> Term:
+    """Without repeated letters: the diagonal along the axes that share one."""
+    for letter in labels:
+        while labels.count(letter) > 1:
+            first, second = labels.index(letter), labels.rindex(letter)
+            rest = [i for i in range(x.ndim) if i not in (first, second)]
+            steps = list(range(x.shape[first]))
+            x = permute_dims(x, [first, second, *rest])[steps, steps]
+            labels = letter + "".join(labels[i] for i in rest)
+    return labels, x
+
+
+def _keep(labels: str, x: Tensor, needed: set[str]) -> Term:
+    """Summed over the letters that nothing needs any more."""
+    gone = tuple(i for i, letter in enumerate(labels) if letter not in needed)
+    if not gone:
+        return labels, x
+    return "".join(c for c in labels if c in needed), sum(x, gone)
+
+
+def _contract(a: Term, b: Term, needed: set[str]) -> Term:
+    """Product of two operands as one batched matmul."""
+    la, x = _keep(*a, needed | set(b[0]))
+    lb, y = _keep(*b, needed | set(la))
+    batch = [c for c in la if c in lb and c in needed]
+    inner = [c for c in la if c in lb and c not in needed]
+    rows = [c for c in la if c not in lb]
+    columns = [c for c in lb if c not in la]
+    size_x = dict(zip(la, x.shape, strict=True))
+    size_y = dict(zip(lb, y.shape, strict=True))
+    x = permute_dims(x, [la.index(c) for c in (*batch, *rows, *inner)])
+    y = permute_dims(y, [lb.index(c) for c in (*batch, *inner, *columns)])
+
+    def count(sizes: dict[str, int], letters: list[str]) -> int:
+        return math.prod(sizes[c] for c in letters)
+
+    x = reshape(x, (*(size_x[c] for c in batch), count(size_x, rows), count(size_x, inner)))
+    y = reshape(y, (*(size_y[c] for c in batch), count(size_y, inner), count(size_y, columns)))
+    product = matmul(x, y)
+    shape = (
+        *product.shape[: len(batch)],
+        *(size_x[c] for c in rows),
+        *(size_y[c] for c in columns),
+    )
+    return "".join((*batch, *rows, *columns)), reshape(product, shape)

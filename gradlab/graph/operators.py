@@ -1,0 +1,168 @@
+"""What Python's operators mean between tensors, variables and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+# The functions are looked up when an operator is used, not here: they need Tensor, which needs
+# this class.
+import gradlab.graph as graph
+from gradlab.errors import ShapeError
+
+if TYPE_CHECKING:
+    from gradlab.graph.tensor import Like, Tensor
+
+Axis = int | tuple[int, ...] | None
+
+
+class Operators:
+    """Operators and methods shared by Tensor and Variable; each names the function it stands for."""
+
+    __slots__ = ()
+
+    # NumPy arrays on the left of an operator leave it to us.
+    __array_priority__ = 100
+    __array_ufunc__ = None
+
+    if TYPE_CHECKING:
+
+        @property
+        def shape(self) -> tuple[int, ...]: ...
+
+        def read(self) -> Tensor: ...
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    def __add__(self, other: Like) -> Tensor:
+        return graph.add(self, other)
+
+    def __radd__(self, other: Like) -> Tensor:
+        return graph.add(other, self)
+
+    def __sub__(self, other: Like) -> Tensor:
+        return graph.subtract(self, other)
+
+    def __rsub__(self, other: Like) -> Tensor:
+        return graph.subtract(other, self)
+
+    def __mul__(self, other: Like) -> Tensor:
+        return graph.multiply(self, other)
+
+    def __rmul__(self, other: Like) -> Tensor:
+        return graph.multiply(other, self)
+
+    def __truediv__(self, other: Like) -> Tensor:
+        return graph.divide(self, other)
+
+    def __rtruediv__(self, other: Like) -> Tensor:
+        return graph.divide(other, self)
+
+    def __pow__(self, other: Like) -> Tensor:
+        return graph.pow(self, other)
+
+    def __rpow__(self, other: Like) -> Tensor:
+        return graph.pow(other, self)
+
+    def __matmul__(self, other: Like) -> Tensor:
+        return graph.matmul(self, other)
+
+    def __rmatmul__(self, other: Like) -> Tensor:
+        return graph.matmul(other, self)
+
+    def __neg__(self) -> Tensor:
+        return graph.negative(self)
+
+    def __pos__(self) -> Tensor:
+        return graph.as_tensor(self)
+
+    def __abs__(self) -> Tensor:
+        return graph.abs(self)
+
+    def __eq__(self, other: Like) -> Tensor:  # type: ignore[override]
+        return graph.equal(self, other)
+
+    def __ne__(self, other: Like) -> Tensor:  # type: ignore[override]
+        return graph.not_equal(self, other)
+
+    def __lt__(self, other: Like) -> Tensor:
+        return graph.less(self, other)
+
+    def __le__(self, other: Like) -> Tensor:
+        return graph.less_equal(self, other)
+
+    def __gt__(self, other: Like) -> Tensor:
+        return graph.greater(self, other)
+
+    def __ge__(self, other: Like) -> Tensor:
+        return graph.greater_equal(self, other)
+
+    # Equality is elementwise, so identity is what dictionaries go by.
+    __hash__ = object.__hash__
+
+    def __and__(self, other: Like) -> Tensor:
+        return graph.logical_and(self, other)
+
+    def __or__(self, other: Like) -> Tensor:
+        return graph.logical_or(self, other)
+
+    def __invert__(self) -> Tensor:
+        return graph.logical_not(self)
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return graph.index(self, key)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise ShapeError("a tensor of shape () has no length; use .item() for its number")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def T(self) -> Tensor:
+        """All axes in reverse order."""
+        return graph.permute_dims(self, tuple(reversed(range(self.ndim))))
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes exchanged."""
+        return graph.matrix_transpose(self)
+
+    def astype(self, dtype: npt.DTypeLike) -> Tensor:
+        """See ``gradlab.astype``."""
+        return graph.astype(self, dtype)
+
+    def reshape(self, *shape: int) -> Tensor:
+        """See ``gradlab.reshape``."""
+        return graph.reshape(self, shape)
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """See ``gradlab.sum``."""
+        return graph.sum(self, axis, keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """See ``gradlab.mean``."""
+        return graph.mean(self, axis, keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """See ``gradlab.max``."""
+        return graph.max(self, axis, keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """See ``gradlab.min``."""
+        return graph.min(self, axis, keepdims)

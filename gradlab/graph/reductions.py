@@ -1,0 +1,246 @@
+"""Reductions over axes: sums, means, extremes, products, cumulative sums, norms."""
+
+from __future__ import annotations
+
+import math
+
+from gradlab.errors import ArgumentError, ShapeError
+from gradlab.graph.arithmetic import abs, equal, square
+from gradlab.graph.dtypes import BOOL, INT64, DType, default_dtype
+from gradlab.graph.functions import exp, sqrt
+from gradlab.graph.op import Kink, Op, Shape, declare
+from gradlab.graph.shaping import (
+    Axis,
+    astype,
+    broadcast_to,
+    concat,
+    flip,
+    normalize_axis,
+    permute_dims,
+    reshape,
+)
+from gradlab.graph.tensor import Like, Tensor, apply, as_tensor
+
+Axes = tuple[int, ...]
+
+
+def _reduced(x: Tensor, axis: Axes, keepdims: bool) -> tuple[Shape, DType]:
+    if keepdims:
+        return tuple(1 if i in axis else n for i, n in enumerate(x.shape)), x.dtype
+    return tuple(n for i, n in enumerate(x.shape) if i not in axis), x.dtype
+
+
+def _restored(g: Tensor, x: Tensor, axis: Axes) -> Tensor:
+    """A reduced tensor with its axes back, of length one."""
+    return reshape(g, tuple(1 if i in axis else n for i, n in enumerate(x.shape)))
+
+
+def _extreme_vjp(g: Tensor, f: Tensor, x: Tensor, axis: Axes, keepdims: bool) -> Tensor:
+    """The adjoint in equal shares to all elements that are the extreme."""
+    hit = astype(equal(x, _restored(f, x, axis)), g.dtype)
+    return hit * (_restored(g, x, axis) / sum(hit, axis, keepdims=True))
+
+
+def _logsumexp(xp, x, axis, keepdims):  # type: ignore[no-untyped-def]
+    top = xp.max(x, axis=axis, keepdims=True)
+    # An infinite maximum is the answer by itself, and ∞ − ∞ would be NaN.
+    shift = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    f = xp.log(xp.sum(xp.exp(x - shift), axis=axis, keepdims=True)) + shift
+    return f if keepdims else xp.squeeze(f, axis=axis)
+
+
+def _logsumexp_vjp(g: Tensor, f: Tensor, x: Tensor, axis: Axes, keepdims: bool) -> Tensor:
+    return _restored(g, x, axis) * exp(x - _restored(f, x, axis))
+
+
+SUM = declare(
+    Op(
+        "sum",
+        forward=lambda xp, x, axis, keepdims: xp.sum(x, axis=axis, keepdims=keepdims),
+        infer=_reduced,
+        vjps=(lambda g, f, x, axis, keepdims: broadcast_to(_restored(g, x, axis), x.shape),),
+        formula="Σ x",
+        derivatives=("1",),
+    )
+)
+MAX = declare(
+    Op(
+        "max",
+        forward=lambda xp, x, axis, keepdims: xp.max(x, axis=axis, keepdims=keepdims),
+        infer=_reduced,
+        vjps=(_extreme_vjp,),
+        formula="max x",
+        derivatives=("1 where x is the maximum (shared at a tie), else 0",),
+        kinks=(Kink(([2.0, 1.0, 2.0],), ([0.5, 0.0, 0.5],)),),
+    )
+)
+MIN = declare(
+    Op(
+        "min",
+        forward=lambda xp, x, axis, keepdims: xp.min(x, axis=axis, keepdims=keepdims),
+        infer=_reduced,
+        vjps=(_extreme_vjp,),
+        formula="min x",
+        derivatives=("1 where x is the minimum (shared at a tie), else 0",),
+        kinks=(Kink(([1.0, 2.0, 1.0],), ([0.5, 0.0, 0.5],)),),
+    )
+)
+LOGSUMEXP = declare(
+    Op(
+        "logsumexp",
+        forward=_logsumexp,
+        infer=_reduced,
+        vjps=(_logsumexp_vjp,),
+        formula="log Σ exp x",
+        derivatives=("exp(x − f)",),
+    )
+)
+CUMSUM = declare(
+    Op(
+        "cumsum",
+        forward=lambda xp, x, axis: xp.cumsum(x, axis=axis),
+        infer=lambda x, axis: (x.shape, x.dtype),
+        vjps=(lambda g, f, x, axis: flip(cumsum(flip(g, axis), axis), axis),),
+        formula="running Σ x",
+        derivatives=("1 for each element up to it",),
+    )
+)
+
+
+def _reduce(op: Op, x: Like, axis: Axis, keepdims: bool) -> Tensor:
+    x = as_tensor(x)
+    axes = normalize_axis(axis, x.ndim)
+    return apply(op, (x,), {"axis": axes, "keepdims": keepdims}) if axes else x
+
+
+def _nonempty(x: Tensor, axis: Axis, what: str) -> None:
+    if any(x.shape[a] == 0 for a in normalize_axis(axis, x.ndim)):
+        raise ShapeError(f"the {what} over axis {axis} of shape {x.shape} has no elements")
+
+
+def _floating(x: Like) -> Tensor:
+    x = as_tensor(x)
+    return x if x.dtype.kind == "f" else astype(x, default_dtype())
+
+
+def sum(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Sum over axes (all by default), Σ x; booleans are counted.
+
+    >>> sum([[1.0, 2.0], [3.0, 4.0]], axis=0)
+    tensor([4., 6.])
+    """
+    x = as_tensor(x)
+    return _reduce(SUM, astype(x, INT64) if x.dtype == BOOL else x, axis, keepdims)
+
+
+def mean(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Mean over axes (all by default), Σ x / n.
+
+    Raises:
+        ShapeError: there is nothing to take the mean of.
+
+    >>> mean([[1.0, 2.0], [3.0, 4.0]], axis=1)
+    tensor([1.5, 3.5])
+    """
+    x = _floating(x)
+    _nonempty(x, axis, "mean")
+    count = math.prod(x.shape[a] for a in normalize_axis(axis, x.ndim))
+    return sum(x, axis, keepdims) / count
+
+
+def var(x: Like, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Tensor:
+    """Variance over axes, Σ (x − mean)² / (n − correction).
+
+    >>> var([1.0, 3.0])
+    tensor(1.)
+    """
+    x = _floating(x)
+    _nonempty(x, axis, "variance")
+    count = math.prod(x.shape[a] for a in normalize_axis(axis, x.ndim))
+    if count <= correction:
+        raise ArgumentError(f"correction={correction} needs more than {count} elements")
+    return sum(square(x - mean(x, axis, keepdims=True)), axis, keepdims) / (count - correction)
+
+
+def max(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Largest element over axes; those that tie share the adjoint equally.
+
+    >>> max([[1.0, 5.0], [3.0, 4.0]], axis=0)
+    tensor([3., 5.])
+    """
+    x = as_tensor(x)
+    _nonempty(x, axis, "maximum")
+    return _reduce(MAX, x, axis, keepdims)
+
+
+def min(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Smallest element over axes; those that tie share the adjoint equally.
+
+    >>> min([[1.0, 5.0], [3.0, 4.0]], axis=0)
+    tensor([1., 4.])
+    """
+    x = as_tensor(x)
+    _nonempty(x, axis, "minimum")
+    return _reduce(MIN, x, axis, keepdims)
+
+
+def prod(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Product over axes, Π x; its gradient is right at zeros too.
+
+    >>> prod([2.0, 3.0, 0.0])
+    tensor(0.)
+    """
+    x = as_tensor(x)
+    axes = normalize_axis(axis, x.ndim)
+    kept = tuple(i for i in range(x.ndim) if i not in axes)
+    shape, _ = _reduced(x, axes, keepdims)
+    x = reshape(permute_dims(x, kept + axes), (*(x.shape[i] for i in kept), -1)) if x.size else x
+    if not x.size:
+        raise ShapeError(f"the product over axis {axis} has no elements")
+    # Multiplied pairwise, in halves, so that the rule of multiplication is all that it needs.
+    while x.shape[-1] > 1:
+        half = x.shape[-1] // 2
+        pairs = x[..., :half] * x[..., half : 2 * half]
+        x = concat([pairs, x[..., 2 * half :]], -1) if x.shape[-1] % 2 else pairs
+    return reshape(x, shape)
+
+
+def logsumexp(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """log Σ eˣ over axes, without overflow.
+
+    >>> logsumexp([1000.0, 0.0])
+    tensor(1000.)
+    """
+    x = _floating(x)
+    _nonempty(x, axis, "logsumexp")
+    return _reduce(LOGSUMEXP, x, axis, keepdims)
+
+
+def cumsum(x: Like, axis: int = -1) -> Tensor:
+    """Running sum along an axis.
+
+    >>> cumsum([1.0, 2.0, 3.0])
+    tensor([1., 3., 6.])
+    """
+    x = as_tensor(x)
+    (place,) = normalize_axis(axis, x.ndim)
+    return apply(CUMSUM, (astype(x, INT64) if x.dtype == BOOL else x,), {"axis": place})
+
+
+def norm(x: Like, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:
+    """Vector norm over axes: Σ|x| (ord 1), √Σx² (2), max|x| (∞); the subgradient at 0 is 0.
+
+    Raises:
+        ArgumentError: another ord.
+
+    >>> norm([3.0, 4.0])
+    tensor(5.)
+    """
+    x = _floating(x)
+    if ord == 1:
+        return sum(abs(x), axis, keepdims)
+    if ord == math.inf:
+        return max(abs(x), axis, keepdims)
+    if ord != 2:
+        raise ArgumentError(f"norm knows ord 1, 2 and inf, got {ord}")
+    return sqrt(sum(square(x), axis, keepdims))

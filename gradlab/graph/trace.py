@@ -1,0 +1,239 @@
+"""Graph, a recorded computation, and ``trace``, which records one without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradlab.errors import TraceError
+from gradlab.graph.dtypes import DType, check_dtype
+from gradlab.graph.op import Op, Shape
+from gradlab.graph.shaping import stop_gradient
+from gradlab.graph.tensor import (
+    PYTHON_NUMBERS,
+    Params,
+    Symbol,
+    Tensor,
+    active,
+    apply,
+    as_tensor,
+)
+from gradlab.graph.tree import leaves, map_leaves, rebuild
+from gradlab.graph.variable import Variable
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is known of an argument before there are numbers: shape and dtype.
+
+    Args:
+        shape: lengths of the axes.
+        dtype: float32 if not given.
+        weak: it stands for a Python number, and takes the dtype of what it meets.
+        name: what drawings and messages call it.
+    """
+
+    shape: Shape = ()
+    dtype: npt.DTypeLike = np.float32
+    weak: bool = False
+    name: str | None = None
+
+    @staticmethod
+    def of(x: Any) -> Spec:
+        """The spec of a tensor, variable, array, nested list or Python number.
+
+        >>> Spec.of(0.5)
+        Spec(shape=(), dtype=dtype('float64'), weak=True, name=None)
+        """
+        if isinstance(x, Spec):
+            return x
+        if type(x) in PYTHON_NUMBERS:
+            return Spec((), np.asarray(x).dtype, weak=True)
+        x = as_tensor(x)
+        return Spec(x.shape, x.dtype, x.weak, x.name)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A computation: what goes in, the operations in order, and what comes out.
+
+    Attributes:
+        nodes: the operations, each after those that it needs.
+        inputs: one symbol for each argument.
+        outputs: what is returned, tensors in the order of the nest ``structure``.
+        captured: Variables read (state in), each with the symbol that stands for its value.
+        assigned: Variables assigned (state out), each with its new value.
+        structure: the nest that the function returned.
+
+    Inputs of nodes that are no symbols are constants.
+    """
+
+    nodes: tuple[Symbol, ...]
+    inputs: tuple[Symbol, ...]
+    outputs: tuple[Tensor, ...]
+    captured: tuple[tuple[Variable, Symbol], ...]
+    assigned: tuple[tuple[Variable, Tensor], ...]
+    structure: Any
+
+    def __str__(self) -> str:
+        """A listing, one operation a line.
+
+        >>> print(trace(lambda x: x * 2 + 1, Spec((3,), name="x")))
+        in   x: float32(3)
+        %1 = multiply(x, 2.0): float32(3)
+        %2 = add(%1, 1.0): float32(3)
+        out  %2
+        """
+        names: dict[int, str] = {}
+        lines = []
+        for i, symbol in enumerate(self.inputs):
+            names[id(symbol)] = symbol.name or f"input{i}"
+            lines.append(f"in   {names[id(symbol)]}: {_kind(symbol)}")
+        for i, (variable, symbol) in enumerate(self.captured):
+            names[id(symbol)] = variable.name or f"variable{i}"
+            lines.append(f"read {names[id(symbol)]}: {_kind(symbol)}")
+
+        def label(x: Tensor) -> str:
+            if isinstance(x, Symbol):
+                return names[id(x)]
+            return str(x.item()) if x.size == 1 else f"constant {_kind(x)}"
+
+        for i, node in enumerate(self.nodes, start=1):
+            names[id(node)] = f"%{i}"
+            assert node.op is not None
+            arguments = [label(x) for x in node.inputs]
+            arguments += [f"{k}={v}" for k, v in node.params.items()]
+            note = f"  # {node.name}" if node.name else ""
+            lines.append(f"%{i} = {node.op.name}({', '.join(arguments)}): {_kind(node)}{note}")
+        for variable, value in self.assigned:
+            lines.append(f"set  {variable.name or 'variable'} = {label(value)}")
+        lines.append(f"out  {', '.join(label(x) for x in self.outputs)}")
+        return "\n".join(lines)
+
+    def replay(self, *arguments: Any) -> Any:
+        """Apply the recorded operations to new arguments, eagerly or within another trace.
+
+        Variables are read and assigned as the function that was traced would.
+
+        >>> graph = trace(lambda x: {"twice": x * 2}, Spec((2,)))
+        >>> graph.replay([1.0, 2.0])
+        {'twice': tensor([2., 4.])}
+        """
+        values: dict[int, Tensor] = {
+            id(symbol): as_tensor(x) for symbol, x in zip(self.inputs, arguments, strict=True)
+        }
+        values |= {id(symbol): variable.read() for variable, symbol in self.captured}
+        for node in self.nodes:
+            assert node.op is not None
+            inputs = tuple(values.get(id(x), x) for x in node.inputs)
+            values[id(node)] = apply(node.op, inputs, node.params)
+        for variable, value in self.assigned:
+            variable.assign(values.get(id(value), value))
+        return rebuild(self.structure, iter([values.get(id(x), x) for x in self.outputs]))
+
+
+def _kind(x: Tensor) -> str:
+    return f"{x.dtype}({', '.join(map(str, x.shape))})"
+
+
+class Trace:
+    """A recording in progress: the operations so far, and the variables read and assigned."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Symbol] = []
+        self.captured: dict[Variable, Symbol] = {}
+        self.assigned: dict[Variable, Tensor] = {}
+
+    def concerns(self, inputs: tuple[Tensor, ...]) -> bool:
+        """Whether an op on these inputs belongs in the graph; else it is a constant."""
+        symbolic = False
+        for x in inputs:
+            if isinstance(x, Symbol):
+                if x.trace is not self:
+                    raise TraceError(
+                        f"{x!r} belongs to a trace that has ended or is not the innermost: return "
+                        "it from the traced function instead of keeping it"
+                    )
+                symbolic = True
+        return symbolic
+
+    def input(self, spec: Spec) -> Symbol:
+        """A symbol for an argument."""
+        dtype: DType = check_dtype(spec.dtype)
+        return Symbol(self, tuple(spec.shape), dtype, weak=spec.weak, name=spec.name)
+
+    def emit(self, op: Op, inputs: tuple[Tensor, ...], params: Params) -> Symbol:
+        """Note an operation down."""
+        shape, dtype = op.infer(*inputs, **params)
+        weak = all(x.weak for x in inputs)
+        node = Symbol(self, shape, dtype, op, inputs, params, weak)
+        self.nodes.append(node)
+        return node
+
+    def read(self, variable: Variable) -> Tensor:
+        """The symbol that stands for a variable's present value."""
+        if variable in self.assigned:
+            return self.assigned[variable]
+        if variable not in self.captured:
+            held = variable.held
+            spec = Spec(held.shape, held.dtype, held.weak, variable.name)
+            self.captured[variable] = self.input(spec)
+        return self.captured[variable]
+
+    def assign(self, variable: Variable, value: Tensor) -> None:
+        """Take note of a new value; as in eager code, no gradient flows through it."""
+        new = stop_gradient(value.astype(variable.dtype) if not variable.weak else value)
+        new.weak = variable.weak
+        self.assigned[variable] = new
+
+
+def trace(function: Callable[..., Any], *specs: Any) -> Graph:
+    """Record what a function does with arguments of given shapes and dtypes, without running it.
+
+    Args:
+        function: of as many arguments; what it returns may be nested in tuples, lists and dicts.
+        specs: a ``Spec``, an example (tensor, array, number), or a nest of them, per argument.
+
+    A Variable that the function reads becomes an input of the graph, and one that it assigns an
+    output; the Variables themselves stay as they are.
+
+    Raises:
+        TraceError: the function branches on a traced value or asks for its numbers.
+
+    >>> w = Variable([1.0, 2.0], name="w")
+    >>> print(trace(lambda x: (w * x).sum(), Spec((2,), name="x")))
+    in   x: float32(2)
+    read w: float32(2)
+    %1 = multiply(w, x): float32(2)
+    %2 = sum(%1, axis=(0,), keepdims=False): float32()
+    out  %2
+    """
+    recording, outer = Trace(), active.trace
+    active.trace = recording
+    try:
+        arguments = map_leaves(lambda spec: recording.input(Spec.of(spec)), list(specs))
+        structure = function(*arguments)
+        outputs = tuple(as_tensor(x) for x in leaves(structure))
+        recording.concerns(outputs)
+    finally:
+        active.trace = outer
+    assigned = tuple(recording.assigned.items())
+    nodes = _needed(recording.nodes, (*outputs, *(value for _, value in assigned)))
+    used = {id(x) for node in nodes for x in node.inputs} | {id(x) for x in outputs}
+    captured = tuple((v, s) for v, s in recording.captured.items() if id(s) in used)
+    return Graph(nodes, tuple(leaves(arguments)), outputs, captured, assigned, structure)
+
+
+def _needed(nodes: list[Symbol], ends: tuple[Tensor, ...]) -> tuple[Symbol, ...]:
+    """The nodes that the ends depend on, in order."""
+    wanted = {id(x) for x in ends}
+    kept = []
+    for node in reversed(nodes):
+        if id(node) in wanted:
+            kept.append(node)
+            wanted.update(id(x) for x in node.inputs)
+    return tuple(reversed(kept))

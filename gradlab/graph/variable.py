@@ -1,0 +1,123 @@
+"""Variable: a named cell whose tensor can be replaced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradlab.errors import DTypeError, ShapeError
+from gradlab.graph.dtypes import Array, DType
+from gradlab.graph.op import Shape
+from gradlab.graph.operators import Operators
+from gradlab.graph.tensor import Like, Tensor, active, as_tensor, tensor
+
+
+class Variable(Operators):
+    """A cell that holds a tensor: a parameter, an optimizer slot, a statistic or a counter.
+
+    Args:
+        value: first value; a list or a number becomes the default dtype (float32).
+        trainable: whether tapes watch it when it is read, and optimizers update it.
+        name: what drawings, checkpoints and messages call it.
+        weak: whether it counts as a Python number, which takes the dtype of what it meets.
+
+    >>> w = Variable([1.0, 2.0], name="w")
+    >>> w.assign(w * 2)
+    >>> w
+    Variable([2., 4.], name='w')
+    """
+
+    __slots__ = ("_tensor", "name", "trainable")
+
+    def __init__(
+        self,
+        value: Like,
+        *,
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: npt.DTypeLike | None = None,
+        weak: bool = False,
+    ) -> None:
+        self.trainable = trainable
+        self.name = name
+        self._tensor = Tensor(np.array(value), True) if weak else tensor(value, dtype)
+        self._tensor.name = name
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the value; it never changes."""
+        return self._tensor.shape
+
+    @property
+    def dtype(self) -> DType:
+        """Dtype of the value; it never changes."""
+        return self._tensor.dtype
+
+    @property
+    def weak(self) -> bool:
+        """Whether it takes the dtype of what it meets."""
+        return self._tensor.weak
+
+    @property
+    def held(self) -> Tensor:
+        """The tensor held now, whatever is being recorded."""
+        return self._tensor
+
+    def read(self) -> Tensor:
+        """The tensor held now; tapes and traces take note of the reading."""
+        trace = active.trace
+        current = self._tensor if trace is None else trace.read(self)
+        for tape in active.tapes:
+            tape.read(self, current)
+        return current
+
+    def assign(self, value: Like) -> None:
+        """Replace the value; no gradient flows through the replacement.
+
+        Raises:
+            ShapeError: the new value has another shape.
+            DTypeError: the new value is of a higher kind (a float for an integer variable).
+        """
+        new = as_tensor(value)
+        if new.shape != self.shape:
+            raise ShapeError(
+                f"cannot assign shape {new.shape} to variable {self.name or ''} of shape {self.shape}"
+            )
+        if not np.can_cast(new.dtype, self.dtype, "same_kind"):
+            raise DTypeError(
+                f"cannot assign {new.dtype} to variable {self.name or ''} of dtype {self.dtype}; "
+                "convert it with astype"
+            )
+        if active.trace is not None:
+            active.trace.assign(self, new)
+            return
+        # A fresh leaf: the tensor assigned may carry the history of a tape.
+        fresh = new.value if isinstance(value, Tensor | Variable) else new.value.copy()
+        self._tensor = Tensor(fresh.astype(self.dtype, copy=False), self.weak, self.name)
+
+    def numpy(self) -> Array:
+        """The numbers held now, as an array that cannot be written to."""
+        return self.read().numpy()
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        return self.read().item()
+
+    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> Array:
+        return self.read().__array__(dtype, copy)
+
+    def __float__(self) -> float:
+        return float(self.read())
+
+    def __int__(self) -> int:
+        return int(self.read())
+
+    def __bool__(self) -> bool:
+        return bool(self.read())
+
+    def __repr__(self) -> str:
+        text = np.array2string(self._tensor.value, separator=", ", prefix="Variable(")
+        name = f", name={self.name!r}" if self.name else ""
+        return f"Variable({text}{name})"
