@@ -1,0 +1,137 @@
+"""Named splits of a dataset, each with the role it may play."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gradlab.data.preprocess import Preprocess
+from gradlab.data.targets import Labels
+from gradlab.errors import ArgumentError, DataError
+
+ROLES = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows of a dataset that play one role.
+
+    ``x`` is (n, d) float; ``y`` is (n,) int64 class indices or (n, k) float; ``role`` is
+    ``"train"``, ``"validation"`` or ``"test"``.
+
+    Raises:
+        ArgumentError: another role.
+        DataError: shapes that do not fit together.
+
+    >>> import numpy as np
+    >>> len(Split(np.zeros((5, 2)), np.zeros(5, dtype=np.int64), "train"))
+    5
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    role: str
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ArgumentError(f"role must be one of {', '.join(ROLES)}, got {self.role!r}")
+        if self.x.ndim != 2 or self.y.ndim not in (1, 2) or len(self.x) != len(self.y):
+            raise DataError(
+                "a split needs x of shape (n, d) and y of shape (n,) or (n, k), "
+                f"got {self.x.shape} and {self.y.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def require_role(split: Split | None, *roles: str) -> Split:
+    """Return the split if it plays one of these roles.
+
+    Raises:
+        DataError: there is no such split, or it plays another role.
+
+    >>> import numpy as np
+    >>> held_out = Split(np.zeros((5, 2)), np.zeros(5, dtype=np.int64), "test")
+    >>> require_role(held_out, "test") is held_out
+    True
+    """
+    wanted = " or ".join(roles)
+    if split is None:
+        raise DataError(f"this needs a {wanted} split, and there is none: load with a fraction > 0")
+    if split.role not in roles:
+        raise DataError(f"this may see a {wanted} split only, got the {split.role} split")
+    return split
+
+
+def for_tuning(split: Split | None) -> Split:
+    """Return the split if choices may be made on it: training or validation, never test.
+
+    Raises:
+        DataError: a test split, or none.
+
+    >>> import numpy as np
+    >>> for_tuning(Split(np.zeros((5, 2)), np.zeros(5, dtype=np.int64), "test"))
+    Traceback (most recent call last):
+    gradlab.errors.DataError: this may see a train or validation split only, got the test split
+    """
+    return require_role(split, "train", "validation")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A dataset, split and scaled; ``preprocess`` does the same to rows that come later.
+
+    ``validation`` and ``test`` are None where they were not asked for.
+    """
+
+    name: str
+    train: Split
+    validation: Split | None
+    test: Split | None
+    preprocess: Preprocess
+
+    @property
+    def task(self) -> str:
+        """``"classification"`` or ``"regression"``."""
+        return self.preprocess.task
+
+    @property
+    def classes(self) -> tuple[int | float | str, ...]:
+        """Labels of the classes, in the order of their indices; empty for a regression."""
+        target = self.preprocess.target
+        return target.classes if isinstance(target, Labels) else ()
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Name of each column of x."""
+        return self.preprocess.feature_names
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Name of each target column."""
+        return self.preprocess.target.names
+
+    @property
+    def features(self) -> int:
+        """Width d of x."""
+        return len(self.feature_names)
+
+    @property
+    def outputs(self) -> int:
+        """Number of classes, or of targets."""
+        return len(self.classes) or len(self.target_names)
+
+    def describe(self) -> str:
+        """Return name, task and sizes in one line."""
+        splits = [s for s in (self.train, self.validation, self.test) if s is not None]
+        sizes = ", ".join(f"{len(split)} {split.role}" for split in splits)
+        if self.task == "classification":
+            shown = [str(label) for label in self.classes[:10]]
+            more = ", ..." if self.outputs > len(shown) else ""
+            goal = f"{self.outputs} classes ({', '.join(shown)}{more})"
+        else:
+            goal = f"{self.outputs} target{'s' * (self.outputs > 1)}"
+        return f"{self.name}: {self.task}, {sizes} rows, {self.features} features, {goal}"
