@@ -11,6 +11,7 @@ import numpy as np
 from gradlab.backprop.sweep import reachable, sweep
 from gradlab.errors import DTypeError, GradientError
 from gradlab.graph import Op, Tensor, Variable, as_tensor, ones_like, stack, zeros_like
+from gradlab.graph.shaping import cast
 from gradlab.graph.tensor import Like, Params, active
 from gradlab.graph.tree import leaves, rebuild
 
@@ -151,18 +152,15 @@ class GradientTape:
             found = [zeros_like(source) if g is None else g for source, g in pairs]
         elif unconnected != "none":
             raise GradientError(f"unconnected is 'raise', 'none' or 'zero', got {unconnected!r}")
+        for source, gradient in zip(wanted, found, strict=True):
+            if gradient is not None and gradient.name is None and source.name:
+                gradient.name = f"gradient of {source.name}"
         return rebuild(sources, iter(found))
 
     def _gradients(
         self, target: Any, sources: list[Any], output_gradients: Any
     ) -> list[Tensor | None]:
-        if self._used and not self.persistent:
-            raise GradientError(
-                "this tape was asked before; make it with GradientTape(persistent=True)"
-            )
-        self._used = True
-        if not self.persistent and self in active.tapes:
-            active.tapes.remove(self)
+        self._claim()
         targets = [as_tensor(x) for x in leaves(target)]
         adjoints: dict[int, Tensor] = {}
         if output_gradients is not None:
@@ -185,13 +183,26 @@ class GradientTape:
             self._nodes = []
         return found
 
+    def _claim(self) -> None:
+        """Say that this tape is asked now; one that is not persistent ends its recording."""
+        if self.persistent:
+            return
+        if self._used:
+            raise GradientError(
+                "this tape was asked before; make it with GradientTape(persistent=True)"
+            )
+        self._used = True
+        if self in active.tapes:
+            active.tapes.remove(self)
+
     @staticmethod
     def _seeds(targets: list[Tensor], output_gradients: Any) -> list[Tensor]:
         if output_gradients is None:
             return [ones_like(x) for x in targets]
-        seeds = [as_tensor(g) for g in output_gradients]
-        if len(seeds) != len(targets):
-            raise GradientError(f"{len(seeds)} output_gradients for {len(targets)} targets")
+        if len(output_gradients) != len(targets):
+            raise GradientError(f"{len(output_gradients)} output_gradients, {len(targets)} targets")
+        pairs = zip(output_gradients, targets, strict=True)
+        seeds = [cast(as_tensor(g), x.dtype) for g, x in pairs]
         for x, g in zip(targets, seeds, strict=True):
             if g.shape != x.shape:
                 raise GradientError(
@@ -210,9 +221,11 @@ class GradientTape:
                 "(trainable Variables are watched when they are read)"
             )
         starts = self._reads[source] if isinstance(source, Variable) else [source]
-        blocker = _blocker([as_tensor(x) for x in targets], {id(x) for x in starts})
-        if blocker:
-            return f"the target depends on {name} only through {blocker}, which has no derivative"
+        ways = _ways([as_tensor(x) for x in targets], {id(x) for x in starts})
+        if None in ways:
+            return f"{name} was watched after it was used: call tape.watch on it before"
+        if ways:
+            return f"the target depends on {name} only through {ways[0]}, which has no derivative"
         return (
             f"the target does not depend on {name}: leave it out, or pass "
             "unconnected='zero' or 'none'"
@@ -222,11 +235,11 @@ class GradientTape:
         """All derivatives, ∂target_i/∂source_j, of shape target.shape + source.shape.
 
         Raises:
-            GradientError: as ``gradient``; and on a tape that is not persistent, if the target has
-                more than one element, since each takes a sweep.
+            GradientError: as ``gradient``.
         """
         target = as_tensor(target)
-        once, self.persistent = self.persistent, True
+        self._claim()
+        once, self.persistent = self.persistent, True  # each element of the target takes a sweep
         try:
             rows = []
             for i in range(target.size):
@@ -236,6 +249,8 @@ class GradientTape:
                 rows.append(self.gradient(target, source, Tensor(seed), unconnected))
         finally:
             self.persistent = once
+        if not once:
+            self._nodes = []
         return _stacked(rows, target.shape)
 
 
@@ -251,8 +266,8 @@ def _stacked(rows: list[Any], shape: tuple[int, ...]) -> Any:
     return stack(rows).reshape(*shape, *rows[0].shape)
 
 
-def _blocker(targets: list[Tensor], sources: set[int]) -> str | None:
-    """Name of an op without a derivative on some way from the targets back to the sources."""
+def _ways(targets: list[Tensor], sources: set[int]) -> list[str | None]:
+    """For each target that descends from a source, the op without a derivative on the way."""
     # Walked forward over the ancestors: whatever descends from a source, and through what.
     order: list[Tensor] = []
     seen: set[int] = set()
@@ -271,4 +286,4 @@ def _blocker(targets: list[Tensor], sources: set[int]) -> str | None:
             if id(x) in through and node.op is not None:
                 blocked = node.op.name if node.op.vjps[i] is None else None
                 through.setdefault(id(node), through[id(x)] or blocked)
-    return next((through[id(x)] for x in targets if through.get(id(x))), None)
+    return [through[id(x)] for x in targets if id(x) in through]

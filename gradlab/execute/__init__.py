@@ -2,5 +2,6 @@
 
 from gradlab.execute.compiled import EXECUTORS, Compiled, Program, compile, program
 from gradlab.execute.loop import Loop
+from gradlab.execute.numpy import NumpyProgram
 
-__all__ = ["EXECUTORS", "Compiled", "Loop", "Program", "compile", "program"]
+__all__ = ["EXECUTORS", "Compiled", "Loop", "NumpyProgram", "Program", "compile", "program"]

@@ -89,8 +89,11 @@ class Compiled:
         state = [variable.held.value for variable, _ in ready.graph.captured]
         outputs, assigned = ready.run(inputs, state)
         for (variable, _), value in zip(ready.graph.assigned, assigned, strict=True):
-            variable.assign(Tensor(value))
-        return rebuild(ready.graph.structure, iter([Tensor(x) for x in outputs]))
+            # The caller may write to its arrays again, so what is kept is no view of them.
+            shared = any(np.may_share_memory(value, x) for x in inputs)
+            variable.assign(value if shared else Tensor(value))
+        pairs = zip(outputs, ready.graph.outputs, strict=True)
+        return rebuild(ready.graph.structure, iter([Tensor(x, y.weak) for x, y in pairs]))
 
     def graph(self, *args: Any) -> Graph:
         """The graph recorded for arguments of this kind."""

@@ -41,7 +41,10 @@ class Loop:
         halt: int | None = None,
     ) -> None:
         self.program = program(graph, executor)
-        self.data = list(data)
+        self.data = [
+            np.asarray(array).astype(symbol.dtype, casting="same_kind", copy=False)
+            for array, symbol in zip(data, graph.inputs, strict=False)
+        ]
         self.halt = halt
 
     def run(self, indices: Array, stepped: Sequence[Sequence[float]]) -> list[Array]:
@@ -52,11 +55,13 @@ class Loop:
             stepped: the numbers for each update.
         """
         graph = self.program.graph
+        kinds = [symbol.dtype for symbol in graph.inputs[len(self.data) :]]
         variables = {variable: variable.held.value for variable, _ in graph.captured}
         variables |= {variable: variable.held.value for variable, _ in graph.assigned}
         emitted: list[list[Array]] = []
         for rows, numbers in zip(indices, stepped, strict=True):
-            inputs = [array[rows] for array in self.data] + [np.asarray(n) for n in numbers]
+            inputs = [array[rows] for array in self.data]
+            inputs += [np.asarray(n, kind) for n, kind in zip(numbers, kinds, strict=True)]
             state = [variables[variable] for variable, _ in graph.captured]
             outputs, assigned = self.program.run(inputs, state)
             for (variable, _), value in zip(graph.assigned, assigned, strict=True):
@@ -66,4 +71,7 @@ class Loop:
                 break
         for variable, _ in graph.assigned:
             variable.assign(variables[variable])
-        return [np.stack(values) for values in zip(*emitted, strict=True)]
+        return [
+            np.array([outputs[i] for outputs in emitted], x.dtype).reshape(len(emitted), *x.shape)
+            for i, x in enumerate(graph.outputs)
+        ]

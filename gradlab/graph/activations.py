@@ -8,7 +8,7 @@ from gradlab.graph.arithmetic import HUGE, greater, multiply, where
 from gradlab.graph.elementwise import elementwise, unary
 from gradlab.graph.functions import erf, exp, expm1, special
 from gradlab.graph.op import Interval, Kink, Op, declare
-from gradlab.graph.reductions import sum
+from gradlab.graph.reductions import nonempty, sum
 from gradlab.graph.shaping import astype, normalize_axis
 from gradlab.graph.tensor import Like, Tensor, apply, as_tensor
 
@@ -21,7 +21,7 @@ RELU = elementwise(
     formula="max(x, 0)",
     derivatives=("1 if x > 0 else 0",),
     kinks=(Kink((0.0,), (0.0,)),),
-    domain=(Interval(0.3, 3.0, HUGE),),
+    domain=ANY,
 )
 
 
@@ -147,6 +147,7 @@ def log_softmax(x: Like, axis: int = -1) -> Tensor:
     """
     x = as_tensor(x)
     (place,) = normalize_axis(axis, x.ndim)
+    nonempty(x, axis, "softmax")
     return apply(LOG_SOFTMAX, (x,), {"axis": place})
 
 

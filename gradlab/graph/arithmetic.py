@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from gradlab.graph.dtypes import BOOL, default_dtype
+from gradlab.graph.dtypes import BOOL
 from gradlab.graph.elementwise import (
     binary,
     boolean_shape,
     elementwise,
+    floating,
     promote,
     unary,
 )
@@ -113,7 +114,7 @@ def divide(x: Like, y: Like) -> Tensor:
     """
     x, y = promote(x, y)
     if x.dtype.kind != "f":
-        x, y = astype(x, default_dtype()), astype(y, default_dtype())
+        x, y = promote(floating(x), floating(y))
     return apply(DIVIDE, (x, y))
 
 
@@ -150,7 +151,7 @@ SIGN = elementwise(
     formula="sign x",
     derivatives=("0",),
     kinks=(Kink((0.0,), (0.0,)),),
-    domain=(Interval(0.3, 3.0, HUGE),),
+    domain=(Interval(extremes=HUGE),),
 )
 FLOOR = elementwise(
     "floor",
@@ -168,7 +169,7 @@ ABS = elementwise(
     formula="|x|",
     derivatives=("sign x",),
     kinks=(Kink((0.0,), (0.0,)),),
-    domain=(Interval(0.3, 3.0, HUGE),),
+    domain=(Interval(extremes=HUGE),),
 )
 
 
@@ -226,7 +227,8 @@ def floor(x: Like) -> Tensor:
     >>> floor([1.5, -1.5])
     tensor([ 1., -2.])
     """
-    return apply(FLOOR, (as_tensor(x),))
+    x = as_tensor(x)
+    return apply(FLOOR, (x,)) if x.dtype.kind == "f" else x
 
 
 def abs(x: Like) -> Tensor:
@@ -396,7 +398,7 @@ WHERE = elementwise(
     lambda g, f, c, x, y: where(c, 0, g),
     formula="y if x else z",
     derivatives=("", "1 if x else 0", "0 if x else 1"),
-    domain=(Interval(0, 1), Interval(extremes=HUGE), Interval(extremes=HUGE)),
+    domain=(Interval(0, 1, (0.0, 1.0)), Interval(extremes=HUGE), Interval(extremes=HUGE)),
 )
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradlab.graph.dtypes import BOOL, DType, default_dtype, result_dtype
+from gradlab.graph.dtypes import BOOL, FLOAT64, DType, default_dtype, result_dtype
 from gradlab.graph.op import VJP, Forward, Infer, Interval, Kink, Op, Shape, declare
-from gradlab.graph.shaping import astype
+from gradlab.graph.operators import Operators
+from gradlab.graph.shaping import cast
 from gradlab.graph.tensor import (
     PYTHON_NUMBERS,
     Like,
-    Symbol,
     Tensor,
     apply,
     as_tensor,
     broadcast_shapes,
 )
-from gradlab.graph.variable import Variable
 
 REAL = Interval()
 
@@ -48,10 +47,7 @@ def elementwise(
 
 def unary(op: Op, x: Like) -> Tensor:
     """Apply an op of one floating input; integers become the default float."""
-    x = as_tensor(x)
-    if x.dtype.kind != "f":
-        x = astype(x, default_dtype())
-    return apply(op, (x,))
+    return apply(op, (floating(x),))
 
 
 def binary(op: Op, x: Like, y: Like) -> Tensor:
@@ -59,23 +55,31 @@ def binary(op: Op, x: Like, y: Like) -> Tensor:
     return apply(op, promote(x, y))
 
 
+def floating(x: Like) -> Tensor:
+    """A tensor of floats: integers become the default float, a Python number a weak one."""
+    x = as_tensor(x)
+    if x.dtype.kind == "f":
+        return x
+    return cast(x, FLOAT64 if x.weak else default_dtype())
+
+
 def promote(x: Like, y: Like) -> tuple[Tensor, Tensor]:
     """Both operands as tensors of the dtype in which they meet."""
     # A Python number beside a tensor is common in eager code, and this path is three times faster.
-    if type(y) in PYTHON_NUMBERS and isinstance(x, Tensor | Variable):
+    if type(y) in PYTHON_NUMBERS and isinstance(x, Operators):
         x = as_tensor(x)
         return _beside(x, y), _number(y, x)
-    if type(x) in PYTHON_NUMBERS and isinstance(y, Tensor | Variable):
+    if type(x) in PYTHON_NUMBERS and isinstance(y, Operators):
         y = as_tensor(y)
         return _number(x, y), _beside(y, x)
     x, y = as_tensor(x), as_tensor(y)
     if x.dtype == y.dtype:
         return x, y
     dtype = result_dtype(x.dtype, x.weak, y.dtype, y.weak)
-    return _cast(x, dtype), _cast(y, dtype)
+    return cast(x, dtype), cast(y, dtype)
 
 
-def _number(number: float, other: Tensor) -> Tensor:
+def _number(number: Like, other: Tensor) -> Tensor:
     """A Python number in the dtype that it takes beside a tensor."""
     if other.dtype.kind == "f":
         return Tensor(np.asarray(number, other.dtype), weak=other.weak)
@@ -84,16 +88,8 @@ def _number(number: float, other: Tensor) -> Tensor:
     return Tensor(value.astype(dtype), weak=other.weak)
 
 
-def _beside(x: Tensor, number: float) -> Tensor:
+def _beside(x: Tensor, number: Like) -> Tensor:
     """A tensor in the dtype in which it meets a Python number."""
     if x.dtype.kind == "f":
         return x
-    return _cast(x, result_dtype(x.dtype, x.weak, np.asarray(number).dtype, True))
-
-
-def _cast(x: Tensor, dtype: DType) -> Tensor:
-    if x.dtype == dtype:
-        return x
-    if x.weak and not isinstance(x, Symbol):
-        return Tensor(x.value.astype(dtype))
-    return astype(x, dtype)
+    return cast(x, result_dtype(x.dtype, x.weak, np.asarray(number).dtype, True))

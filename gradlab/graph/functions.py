@@ -7,10 +7,8 @@ import math
 from typing import Any
 
 from gradlab.graph.arithmetic import HUGE, INF, equal, greater_equal, logical_and, square, where
-from gradlab.graph.dtypes import default_dtype
-from gradlab.graph.elementwise import elementwise, promote, unary
+from gradlab.graph.elementwise import elementwise, floating, promote, unary
 from gradlab.graph.op import Interval, Kink
-from gradlab.graph.shaping import astype
 from gradlab.graph.tensor import PYTHON_NUMBERS, Like, Tensor, apply
 
 
@@ -120,10 +118,17 @@ TAN = elementwise(
     derivatives=("1 + f²",),
     domain=(Interval(-1.2, 1.2, (0.0, 1e-30)),),
 )
+
+
+def _slope_of_arc(x: Tensor) -> Tensor:
+    # 1 − x² would lose the digits that 1 − |x| still has.
+    return 1 / sqrt((1 - x) * (1 + x))
+
+
 ASIN = elementwise(
     "asin",
     lambda xp, x: xp.arcsin(x),
-    lambda g, f, x: g / cos(f),
+    lambda g, f, x: g * _slope_of_arc(x),
     formula="arcsin x",
     derivatives=("1/√(1 − x²)",),
     domain=(UNIT,),
@@ -131,7 +136,7 @@ ASIN = elementwise(
 ACOS = elementwise(
     "acos",
     lambda xp, x: xp.arccos(x),
-    lambda g, f, x: -g / sin(f),
+    lambda g, f, x: -g * _slope_of_arc(x),
     formula="arccos x",
     derivatives=("−1/√(1 − x²)",),
     domain=(UNIT,),
@@ -238,7 +243,7 @@ def pow(x: Like, y: Like) -> Tensor:
             return sqrt(x)
     x, y = promote(x, y)
     if x.dtype.kind != "f":
-        x, y = astype(x, default_dtype()), astype(y, default_dtype())
+        x, y = promote(floating(x), floating(y))
     return apply(POW, (x, y))
 
 

@@ -11,12 +11,14 @@ from gradlab.graph.arithmetic import equal
 from gradlab.graph.dtypes import BOOL, INT64, DType, default_dtype
 from gradlab.graph.op import Op, PerInput, Shape, declare
 from gradlab.graph.shaping import astype, expand_dims, normalize_axis, reshape
-from gradlab.graph.tensor import Like, Tensor, apply, as_tensor
+from gradlab.graph.tensor import Like, Tensor, apply, as_tensor, broadcast_shapes
 
-# A key as an op's parameter: for each axis an int, a (start, stop, step), ADD for a new axis, or
-# TAKE for the next index array among the op's inputs.
+# A key as an op's parameter: for each axis an int, a (start, stop, step), ADD_AXIS for a new axis, or
+# TAKE for the next index array among the op's inputs. DOTS is an ellipsis that stands for no axis,
+# which matters between index arrays: it sets them apart, and then their axes come first.
 ADD_AXIS = "new"
 TAKE = "array"
+DOTS = "dots"
 Key = tuple[Any, ...]
 
 
@@ -29,6 +31,8 @@ def _unpacked(key: Key, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
             parts.append(slice(*k))
         elif k == TAKE:
             parts.append(next(picked))
+        elif k == DOTS:
+            parts.append(...)
         else:
             parts.append(None if k == ADD_AXIS else k)
     return tuple(parts)
@@ -40,6 +44,13 @@ def _indexed(x: Tensor, *arrays: Tensor, key: Key) -> tuple[Shape, DType]:
     stand_ins = tuple(np.broadcast_to(zero, a.shape) for a in arrays)
     model = np.broadcast_to(np.zeros((), np.bool_), x.shape)
     return model[_unpacked(key, stand_ins)].shape, x.dtype
+
+
+def _scattered(x: Tensor, *arrays: Tensor, key: Key, shape: Shape) -> tuple[Shape, DType]:
+    place, _ = _indexed(Tensor(np.broadcast_to(np.zeros((), np.bool_), shape)), *arrays, key=key)
+    if broadcast_shapes(x.shape, place) != place:
+        raise ShapeError(f"shape {x.shape} does not broadcast to the {place} of the index")
+    return shape, x.dtype
 
 
 def _scatter(xp: Any, g: Any, *arrays: Any, key: Key, shape: Shape) -> Any:
@@ -84,7 +95,7 @@ INDEX_ADD = declare(
     Op(
         "index_add",
         forward=_scatter,
-        infer=lambda x, *arrays, key, shape: (shape, x.dtype),
+        infer=_scattered,
         vjps=_FirstInput(_index_add_vjp),
         formula="zeros with x added at [...]",
     )
@@ -136,7 +147,7 @@ def _template(x: Tensor, key: Any) -> tuple[Key, tuple[Tensor, ...]]:
         raise ShapeError(f"{used} indices are too many for shape {x.shape}")
     for item in items:
         if item is Ellipsis:
-            template += [(None, None, None)] * (x.ndim - used)
+            template += [(None, None, None)] * (x.ndim - used) or [DOTS]
         elif item is None:
             template.append(ADD_AXIS)
         elif isinstance(item, slice):
@@ -269,7 +280,9 @@ def argmin(x: Like, axis: int | None = None) -> Tensor:
     >>> argmin([[1.0, 5.0], [3.0, 2.0]], axis=1)
     tensor([0, 1])
     """
-    return argmax(-as_tensor(x), axis)
+    x = as_tensor(x)
+    # Unsigned integers would wrap around, and booleans cannot be negated.
+    return argmax(-(x if x.dtype.kind == "f" else astype(x, INT64)), axis)
 
 
 def argsort(x: Like, axis: int = -1) -> Tensor:

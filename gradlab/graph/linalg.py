@@ -107,6 +107,8 @@ def _parse(subscripts: str, operands: list[Tensor]) -> tuple[list[Term], str]:
         if len(part) != x.ndim or not all(c in string.ascii_letters for c in part):
             raise ShapeError(f"einsum {subscripts!r}: {part!r} does not fit shape {x.shape}")
         terms.append((part, x))
+    if widest and arrow and "..." not in output:
+        raise ShapeError(f"einsum {subscripts!r}: the output must say where the axes of ... go")
     ellipsis = "".join(reversed(spare[:widest]))
     if not arrow:
         letters = sorted(c for c in set(left) - {",", "."} if left.count(c) == 1)

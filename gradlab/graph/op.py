@@ -61,7 +61,8 @@ class Op:
         derivatives: the local derivative by each input as text, with f for the output; "" for
             operations that move numbers without changing them.
         kinks: points without a derivative, with the subgradient chosen there.
-        domain: where tests draw each input from; empty for ops whose inputs need structure.
+        domain: where tests draw each input from, away from kinks; empty for ops whose inputs need
+            structure.
 
     >>> import gradlab
     >>> from gradlab.graph import Op, apply, as_tensor, elementwise_shape

@@ -19,7 +19,7 @@ Axis = int | tuple[int, ...] | None
 
 
 class Operators:
-    """Operators and methods shared by Tensor and Variable; each names the function it stands for."""
+    """Operators and methods of Tensor and Variable; each names the function it stands for."""
 
     __slots__ = ()
 
@@ -30,9 +30,11 @@ class Operators:
     if TYPE_CHECKING:
 
         @property
-        def shape(self) -> tuple[int, ...]: ...
+        def shape(self) -> tuple[int, ...]:
+            """Lengths of the axes."""
 
-        def read(self) -> Tensor: ...
+        def read(self) -> Tensor:
+            """The value now."""
 
     @property
     def ndim(self) -> int:
@@ -134,12 +136,12 @@ class Operators:
         return (self[i] for i in range(len(self)))
 
     @property
-    def T(self) -> Tensor:
+    def T(self) -> Tensor:  # noqa: N802
         """All axes in reverse order."""
         return graph.permute_dims(self, tuple(reversed(range(self.ndim))))
 
     @property
-    def mT(self) -> Tensor:
+    def mT(self) -> Tensor:  # noqa: N802
         """The last two axes exchanged."""
         return graph.matrix_transpose(self)
 

@@ -6,13 +6,15 @@ import math
 
 from gradlab.errors import ArgumentError, ShapeError
 from gradlab.graph.arithmetic import abs, equal, square
-from gradlab.graph.dtypes import BOOL, INT64, DType, default_dtype
+from gradlab.graph.dtypes import INT64, DType
+from gradlab.graph.elementwise import floating
 from gradlab.graph.functions import exp, sqrt
 from gradlab.graph.op import Kink, Op, Shape, declare
 from gradlab.graph.shaping import (
     Axis,
     astype,
     broadcast_to,
+    cast,
     concat,
     flip,
     normalize_axis,
@@ -56,7 +58,7 @@ def _logsumexp_vjp(g: Tensor, f: Tensor, x: Tensor, axis: Axes, keepdims: bool) 
 SUM = declare(
     Op(
         "sum",
-        forward=lambda xp, x, axis, keepdims: xp.sum(x, axis=axis, keepdims=keepdims),
+        forward=lambda xp, x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims),
         infer=_reduced,
         vjps=(lambda g, f, x, axis, keepdims: broadcast_to(_restored(g, x, axis), x.shape),),
         formula="Σ x",
@@ -66,7 +68,7 @@ SUM = declare(
 MAX = declare(
     Op(
         "max",
-        forward=lambda xp, x, axis, keepdims: xp.max(x, axis=axis, keepdims=keepdims),
+        forward=lambda xp, x, axis, keepdims: x.max(axis=axis, keepdims=keepdims),
         infer=_reduced,
         vjps=(_extreme_vjp,),
         formula="max x",
@@ -77,7 +79,7 @@ MAX = declare(
 MIN = declare(
     Op(
         "min",
-        forward=lambda xp, x, axis, keepdims: xp.min(x, axis=axis, keepdims=keepdims),
+        forward=lambda xp, x, axis, keepdims: x.min(axis=axis, keepdims=keepdims),
         infer=_reduced,
         vjps=(_extreme_vjp,),
         formula="min x",
@@ -113,24 +115,27 @@ def _reduce(op: Op, x: Like, axis: Axis, keepdims: bool) -> Tensor:
     return apply(op, (x,), {"axis": axes, "keepdims": keepdims}) if axes else x
 
 
-def _nonempty(x: Tensor, axis: Axis, what: str) -> None:
-    if any(x.shape[a] == 0 for a in normalize_axis(axis, x.ndim)):
-        raise ShapeError(f"the {what} over axis {axis} of shape {x.shape} has no elements")
+def nonempty(x: Tensor, axis: Axis, what: str) -> int:
+    """How many elements there are along the axes; ShapeError if there are none."""
+    count = math.prod(x.shape[a] for a in normalize_axis(axis, x.ndim))
+    if count:
+        return count
+    raise ShapeError(f"the {what} over axis {axis} of shape {x.shape} has no elements")
 
 
-def _floating(x: Like) -> Tensor:
+def _counted(x: Like) -> Tensor:
+    """As it is if floating, else as int64: sums of booleans and short integers must not wrap."""
     x = as_tensor(x)
-    return x if x.dtype.kind == "f" else astype(x, default_dtype())
+    return x if x.dtype.kind == "f" else cast(x, INT64)
 
 
 def sum(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Sum over axes (all by default), Σ x; booleans are counted.
+    """Sum over axes (all by default), Σ x; booleans are counted, integers added as int64.
 
     >>> sum([[1.0, 2.0], [3.0, 4.0]], axis=0)
     tensor([4., 6.])
     """
-    x = as_tensor(x)
-    return _reduce(SUM, astype(x, INT64) if x.dtype == BOOL else x, axis, keepdims)
+    return _reduce(SUM, _counted(x), axis, keepdims)
 
 
 def mean(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -142,10 +147,8 @@ def mean(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> mean([[1.0, 2.0], [3.0, 4.0]], axis=1)
     tensor([1.5, 3.5])
     """
-    x = _floating(x)
-    _nonempty(x, axis, "mean")
-    count = math.prod(x.shape[a] for a in normalize_axis(axis, x.ndim))
-    return sum(x, axis, keepdims) / count
+    x = floating(x)
+    return sum(x, axis, keepdims) / nonempty(x, axis, "mean")
 
 
 def var(x: Like, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Tensor:
@@ -154,9 +157,8 @@ def var(x: Like, axis: Axis = None, keepdims: bool = False, correction: float = 
     >>> var([1.0, 3.0])
     tensor(1.)
     """
-    x = _floating(x)
-    _nonempty(x, axis, "variance")
-    count = math.prod(x.shape[a] for a in normalize_axis(axis, x.ndim))
+    x = floating(x)
+    count = nonempty(x, axis, "variance")
     if count <= correction:
         raise ArgumentError(f"correction={correction} needs more than {count} elements")
     return sum(square(x - mean(x, axis, keepdims=True)), axis, keepdims) / (count - correction)
@@ -169,7 +171,7 @@ def max(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
     tensor([3., 5.])
     """
     x = as_tensor(x)
-    _nonempty(x, axis, "maximum")
+    nonempty(x, axis, "maximum")
     return _reduce(MAX, x, axis, keepdims)
 
 
@@ -180,7 +182,7 @@ def min(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
     tensor([1., 4.])
     """
     x = as_tensor(x)
-    _nonempty(x, axis, "minimum")
+    nonempty(x, axis, "minimum")
     return _reduce(MIN, x, axis, keepdims)
 
 
@@ -190,7 +192,7 @@ def prod(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> prod([2.0, 3.0, 0.0])
     tensor(0.)
     """
-    x = as_tensor(x)
+    x = _counted(x)
     axes = normalize_axis(axis, x.ndim)
     kept = tuple(i for i in range(x.ndim) if i not in axes)
     shape, _ = _reduced(x, axes, keepdims)
@@ -211,8 +213,8 @@ def logsumexp(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> logsumexp([1000.0, 0.0])
     tensor(1000.)
     """
-    x = _floating(x)
-    _nonempty(x, axis, "logsumexp")
+    x = floating(x)
+    nonempty(x, axis, "logsumexp")
     return _reduce(LOGSUMEXP, x, axis, keepdims)
 
 
@@ -222,9 +224,9 @@ def cumsum(x: Like, axis: int = -1) -> Tensor:
     >>> cumsum([1.0, 2.0, 3.0])
     tensor([1., 3., 6.])
     """
-    x = as_tensor(x)
+    x = _counted(x)
     (place,) = normalize_axis(axis, x.ndim)
-    return apply(CUMSUM, (astype(x, INT64) if x.dtype == BOOL else x,), {"axis": place})
+    return apply(CUMSUM, (x,), {"axis": place})
 
 
 def norm(x: Like, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:
@@ -236,7 +238,7 @@ def norm(x: Like, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> 
     >>> norm([3.0, 4.0])
     tensor(5.)
     """
-    x = _floating(x)
+    x = floating(x)
     if ord == 1:
         return sum(abs(x), axis, keepdims)
     if ord == math.inf:

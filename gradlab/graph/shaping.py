@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +26,8 @@ def normalize_axis(axis: Axis, ndim: int) -> tuple[int, ...]:
     """
     if axis is None:
         return tuple(range(ndim))
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
     axes = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
     for a in axes:
         if not -ndim <= a < ndim:
@@ -87,10 +89,19 @@ def astype(x: Like, dtype: npt.DTypeLike) -> Tensor:
     x, target = as_tensor(x), check_dtype(dtype)
     if x.dtype == target and not x.weak:
         return x
-    op = ASTYPE if x.dtype.kind == "f" and target.kind == "f" else ROUND_OFF
-    result = apply(op, (x,), {"dtype": target})
+    result = _converted(x, target)
     result.weak = False  # asking for a dtype is a decision
     return result
+
+
+def cast(x: Tensor, dtype: DType) -> Tensor:
+    """Another dtype because of what x meets: other than with ``astype``, it stays weak."""
+    return x if x.dtype == dtype else _converted(x, dtype)
+
+
+def _converted(x: Tensor, dtype: DType) -> Tensor:
+    op = ASTYPE if x.dtype.kind == "f" and dtype.kind == "f" else ROUND_OFF
+    return apply(op, (x,), {"dtype": dtype})
 
 
 def stop_gradient(x: Like) -> Tensor:
@@ -139,6 +150,14 @@ def _permuted(x: Tensor, axes: tuple[int, ...]) -> tuple[Shape, DType]:
     return tuple(x.shape[a] for a in axes), x.dtype
 
 
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The permutation that undoes another."""
+    inverse = [0] * len(axes)
+    for i, axis in enumerate(axes):
+        inverse[axis] = i
+    return tuple(inverse)
+
+
 def _broadcasted(x: Tensor, shape: Shape) -> tuple[Shape, DType]:
     if broadcast_shapes(x.shape, shape) != shape:
         raise ShapeError(f"shape {x.shape} does not broadcast to {shape}")
@@ -154,12 +173,12 @@ RESHAPE = declare(
         formula="x in another shape",
     )
 )
-PERMUTE_DIMS = declare(
+PERMUTE_DIMS: Op = declare(
     Op(
         "permute_dims",
         forward=lambda xp, x, axes: x.transpose(axes),
         infer=_permuted,
-        vjps=(lambda g, y, x, axes: permute_dims(g, tuple(int(i) for i in np.argsort(axes))),),
+        vjps=(lambda g, y, x, axes: apply(PERMUTE_DIMS, (g,), {"axes": _inverse(axes)}),),
         formula="x with its axes permuted",
     )
 )
@@ -184,14 +203,16 @@ def reshape(x: Like, shape: Sequence[int] | int) -> Tensor:
     (2, 2)
     """
     x = as_tensor(x)
+    if shape == x.shape:
+        return x
     sizes = [shape] if isinstance(shape, int) else [int(s) for s in _flat(shape)]
     known = math.prod(s for s in sizes if s != -1)
     if sizes.count(-1) == 1 and known:
         sizes[sizes.index(-1)] = x.size // known
     target = tuple(sizes)
-    if -1 in target or math.prod(target) != x.size:
+    if min(target, default=0) < 0 or math.prod(target) != x.size:
         raise ShapeError(f"cannot reshape {x.shape} ({x.size} elements) to {tuple(_flat(shape))}")
-    return x if target == x.shape else apply(RESHAPE, (x,), {"shape": target})
+    return apply(RESHAPE, (x,), {"shape": target}) if target != x.shape else x
 
 
 def _flat(shape: Any) -> tuple[int, ...]:
@@ -227,9 +248,10 @@ def matrix_transpose(x: Like) -> Tensor:
     (1, 3, 1)
     """
     x = as_tensor(x)
-    if x.ndim < 2:
+    n = len(x.shape)
+    if n < 2:
         raise ShapeError(f"a matrix transpose needs at least 2 axes, got shape {x.shape}")
-    return apply(PERMUTE_DIMS, (x,), {"axes": (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)})
+    return apply(PERMUTE_DIMS, (x,), {"axes": (*range(n - 2), n - 1, n - 2) if n > 2 else (1, 0)})
 
 
 def broadcast_to(x: Like, shape: Sequence[int]) -> Tensor:
@@ -342,12 +364,10 @@ def _alike(tensors: Sequence[Like]) -> list[Tensor]:
     parts = [as_tensor(x) for x in tensors]
     if not parts:
         raise ShapeError("nothing to join: give at least one tensor")
-    meet = functools.reduce(
-        lambda meet, x: (result_dtype(*meet, x.dtype, x.weak), meet[1] and x.weak),
-        parts[1:],
-        (parts[0].dtype, parts[0].weak),
-    )
-    return [astype(x, meet[0]) for x in parts]
+    dtype, weak = parts[0].dtype, parts[0].weak
+    for x in parts[1:]:
+        dtype, weak = result_dtype(dtype, weak, x.dtype, x.weak), weak and x.weak
+    return [cast(x, dtype) for x in parts]
 
 
 def split(x: Like, parts: int | Sequence[int], axis: int = 0) -> list[Tensor]:
@@ -362,12 +382,12 @@ def split(x: Like, parts: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     x = as_tensor(x)
     (place,) = normalize_axis(axis, x.ndim)
     length = x.shape[place]
-    sizes = [length // parts] * parts if isinstance(parts, int) else list(parts)
+    sizes = [length // max(parts, 1)] * parts if isinstance(parts, int) else list(parts)
     if sum(sizes) != length:
         raise ShapeError(f"cannot split length {length} into {parts}")
     cuts = np.cumsum([0, *sizes]).tolist()
     before = (slice(None),) * place
-    return [x[(*before, slice(a, b))] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [x[(*before, slice(a, b))] for a, b in itertools.pairwise(cuts)]
 
 
 def flip(x: Like, axis: Axis = None) -> Tensor:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gradlab.graph.variable import Variable
 
 Params = Mapping[str, Any]
-Like = Any
+Like = object
 """What ops take: a Tensor, a Variable, an array, a Python number, or nested lists of numbers."""
 
 NO_PARAMS: Params = {}
@@ -69,26 +69,24 @@ class Tensor(Operators):
     tensor([3., 6.])
     """
 
-    __slots__ = ("__weakref__", "dtype", "inputs", "name", "op", "params", "shape", "value", "weak")
-
     value: Array
     shape: Shape
     dtype: DType
-    op: Op | None
-    inputs: tuple[Tensor, ...]
-    params: Params
-    name: str | None
-    weak: bool
+    # Set only where they differ: eager code makes a tensor for each op.
+    op: Op | None = None
+    inputs: tuple[Tensor, ...] = ()
+    params: Params = NO_PARAMS
+    name: str | None = None
+    weak: bool = False
 
     def __init__(self, value: Array, weak: bool = False, name: str | None = None) -> None:
         self.value = value
         self.shape = value.shape
         self.dtype = value.dtype
-        self.op = None
-        self.inputs = ()
-        self.params = NO_PARAMS
-        self.name = name
-        self.weak = weak
+        if weak:
+            self.weak = True
+        if name is not None:
+            self.name = name
 
     def numpy(self) -> Array:
         """The numbers, as a NumPy array that cannot be written to."""
@@ -105,8 +103,8 @@ class Tensor(Operators):
         self.name = name
         return self
 
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> Array:
-        return np.array(self.value, dtype=dtype, copy=copy)
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
         return self.value.__dlpack__(**options)
@@ -138,8 +136,6 @@ class Tensor(Operators):
 
 class Symbol(Tensor):
     """A tensor inside a trace: it has a shape and a dtype, but no value."""
-
-    __slots__ = ("trace",)
 
     trace: Trace
 
@@ -190,7 +186,10 @@ def apply(op: Op, inputs: tuple[Tensor, ...], params: Params = NO_PARAMS) -> Ten
         result: Tensor = trace.emit(op, inputs, params)
     else:
         try:
-            value = op.forward(np, *[x.value for x in inputs], **params)
+            if len(inputs) == 2 and not params:  # most ops are such, and eager code is many ops
+                value = op.forward(np, inputs[0].value, inputs[1].value)
+            else:
+                value = op.forward(np, *[x.value for x in inputs], **params)
         except ValueError:
             op.infer(*inputs, **params)  # names the shapes that do not fit
             raise

@@ -130,7 +130,8 @@ class Graph:
         for node in self.nodes:
             assert node.op is not None
             inputs = tuple(values.get(id(x), x) for x in node.inputs)
-            values[id(node)] = apply(node.op, inputs, node.params)
+            values[id(node)] = again = apply(node.op, inputs, node.params)
+            again.weak = node.weak
         for variable, value in self.assigned:
             variable.assign(values.get(id(value), value))
         return rebuild(self.structure, iter([values.get(id(x), x) for x in self.outputs]))

@@ -80,12 +80,13 @@ class Variable(Operators):
             ShapeError: the new value has another shape.
             DTypeError: the new value is of a higher kind (a float for an integer variable).
         """
-        new = as_tensor(value)
-        if new.shape != self.shape:
+        new, held = as_tensor(value), self._tensor
+        if new.shape != held.shape:
             raise ShapeError(
-                f"cannot assign shape {new.shape} to variable {self.name or ''} of shape {self.shape}"
+                f"cannot assign shape {new.shape} to variable {self.name or ''} "
+                f"of shape {self.shape}"
             )
-        if not np.can_cast(new.dtype, self.dtype, "same_kind"):
+        if new.dtype != held.dtype and not np.can_cast(new.dtype, held.dtype, "same_kind"):
             raise DTypeError(
                 f"cannot assign {new.dtype} to variable {self.name or ''} of dtype {self.dtype}; "
                 "convert it with astype"
@@ -94,8 +95,8 @@ class Variable(Operators):
             active.trace.assign(self, new)
             return
         # A fresh leaf: the tensor assigned may carry the history of a tape.
-        fresh = new.value if isinstance(value, Tensor | Variable) else new.value.copy()
-        self._tensor = Tensor(fresh.astype(self.dtype, copy=False), self.weak, self.name)
+        fresh = new.value if isinstance(value, Operators) else new.value.copy()
+        self._tensor = Tensor(fresh.astype(held.dtype, copy=False), held.weak, self.name)
 
     def numpy(self) -> Array:
         """The numbers held now, as an array that cannot be written to."""
@@ -105,7 +106,7 @@ class Variable(Operators):
         """The only element, as a Python number."""
         return self.read().item()
 
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         return self.read().__array__(dtype, copy)
 
     def __float__(self) -> float:

@@ -1,0 +1,39 @@
+"""How the benchmarks time: in turns, so that a machine that slows down slows all of them."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+Update = Callable[[], object]
+
+
+def medians(
+    candidates: Mapping[str, Update], rounds: int = 15, calls: int = 50, warm_up: int = 100
+) -> dict[str, float]:
+    """Median seconds of one call of each candidate, over rounds that take turns."""
+    for update in candidates.values():
+        for _ in range(warm_up):
+            update()
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, update in candidates.items():
+            start = time.perf_counter()
+            for _ in range(calls):
+                update()
+            times[name].append((time.perf_counter() - start) / calls)
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Rows as aligned text, names to the left and numbers to the right."""
+    cells = [headings, *rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in cells
+    )

@@ -1,0 +1,177 @@
+"""``gradlab train``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from gradlab.train import Config, Outcome, resume_experiment, run_experiment
+
+DEFAULTS = {field.name: field.default for field in dataclasses.fields(Config)}
+DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
+
+
+def option(name: str, text: str, panel: str, *flags: str, shown: str | None = None) -> Any:
+    """An option whose default is the config's, so that a config file can set it too."""
+    default = DEFAULTS[name]
+    if isinstance(default, tuple):
+        default = ",".join(map(str, default))
+    return typer.Option(
+        *(flags or (f"--{name.replace('_', '-')}",)),
+        help=text,
+        rich_help_panel=panel,
+        show_default=shown or ("none" if default in (None, "") else str(default)),
+    )
+
+
+def train(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help="A dataset (`gradlab list data`), a .csv, .tsv, .parquet or .npz file, or - for "
+            "standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, option("target", "Column to predict.", DATA, shown="the last one")
+    ] = None,
+    categorical: Annotated[
+        str | None,
+        option("categorical", "Numeric columns that are categories: a,b.", DATA),
+    ] = None,
+    task: Annotated[
+        str | None,
+        option("task", "classification or regression.", DATA, shown="seen from the target"),
+    ] = None,
+    format: Annotated[  # noqa: A002
+        str | None,
+        option("format", "csv, tsv, parquet or npz.", DATA, shown="seen from the suffix"),
+    ] = None,
+    validation: Annotated[
+        float | None, option("validation", "Share of the rows for validation.", DATA)
+    ] = None,
+    test: Annotated[float | None, option("test", "Share of the rows for the test.", DATA)] = None,
+    standardize: Annotated[
+        bool | None,
+        option(
+            "standardize",
+            "Scale features by the training rows.",
+            DATA,
+            "--standardize/--no-standardize",
+            shown="standardize",
+        ),
+    ] = None,
+    hidden: Annotated[
+        str | None, option("hidden", "Units of each hidden layer; 0 for none.", NETWORK)
+    ] = None,
+    activation: Annotated[
+        str | None, option("activation", "relu, tanh, gelu, ...", NETWORK)
+    ] = None,
+    dropout: Annotated[
+        float | None, option("dropout", "Share of hidden units left out.", NETWORK)
+    ] = None,
+    init: Annotated[
+        str | None, option("init", "Initializer (`gradlab list initializers`).", NETWORK)
+    ] = None,
+    loss: Annotated[
+        str | None, option("loss", "Loss (`gradlab list losses`).", TRAINING, shown="by task")
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        option("optimizer", "Optimizer, as name or name(key=value).", TRAINING),
+    ] = None,
+    lr: Annotated[
+        float | None, option("lr", "Base learning rate.", TRAINING, shown="the optimizer's")
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        option("schedule", "Learning-rate schedule, as name or name(key=value).", TRAINING),
+    ] = None,
+    weight_decay: Annotated[
+        float | None, option("weight_decay", "L2 penalty added to the gradient.", TRAINING)
+    ] = None,
+    clip_norm: Annotated[
+        float | None, option("clip_norm", "Largest norm of the whole gradient.", TRAINING)
+    ] = None,
+    batch_size: Annotated[int | None, option("batch_size", "Rows of a batch.", TRAINING)] = None,
+    batch_schedule: Annotated[
+        str | None,
+        option("batch_schedule", "Schedule that multiplies the batch size.", TRAINING),
+    ] = None,
+    epochs: Annotated[int | None, option("epochs", "Passes over the data.", TRAINING)] = None,
+    patience: Annotated[
+        int | None,
+        option("patience", "Stop after so many epochs without a better validation loss.", TRAINING),
+    ] = None,
+    seed: Annotated[int | None, option("seed", "Of everything random.", TRAINING)] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file of these settings (hidden = [128, 64]); options win over it.",
+            rich_help_panel=OUTPUT,
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Where the run folder is made.", rich_help_panel=OUTPUT)
+    ] = Path("runs"),
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Go on with this run folder, to the same bits.",
+            rich_help_panel=OUTPUT,
+            show_default=False,
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Log for TensorBoard too.", rich_help_panel=OUTPUT)
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=OUTPUT)
+    ] = False,
+) -> None:
+    """Train a network on data; print how good it is on rows that it never saw.
+
+    gradlab train digits
+    gradlab train wine --hidden 32 --optimizer "momentum(momentum=0.95)" --lr 0.05
+    gradlab train sales.csv --target price --schedule "step(every=10)" --epochs 40
+    gradlab train --resume runs/digits-001
+    """
+    given = {
+        name: value for name, value in locals().items() if name in DEFAULTS and value is not None
+    }
+    if resume is not None:
+        if given or config is not None:
+            raise typer.BadParameter("--resume takes its settings from the run folder alone")
+        outcome = resume_experiment(resume, progress=not quiet, tensorboard=tensorboard)
+    else:
+        settings = (Config.read(config) if config is not None else {}) | given
+        if settings.get("hidden") == "0":
+            settings["hidden"] = ""
+        outcome = run_experiment(
+            Config.of(settings), out, progress=not quiet, tensorboard=tensorboard
+        )
+    report(outcome)
+
+
+def report(outcome: Outcome) -> None:
+    """Print what came of a training."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(outcome.dataset, markup=False)
+    kept = f", weights of epoch {outcome.best_epoch} kept" if outcome.best_epoch else ""
+    console.print(f"{outcome.parameters:,} parameters, {outcome.epochs} epochs{kept}")
+    for role, scores in outcome.scores.items():
+        shown = ", ".join(_score(name, value) for name, value in scores.items())
+        console.print(f"[bold]{role:>10}[/]  {shown}" if role == "test" else f"{role:>10}  {shown}")
+    console.print(f"run folder {outcome.folder}", markup=False)
+
+
+def _score(name: str, value: float) -> str:
+    if name == "accuracy":
+        return f"accuracy {100 * value:.2f} %"
+    return f"{name} {value:.4f}"

@@ -1,0 +1,106 @@
+"""``initialize``: first values for a whole model, a scheme for each path."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gradlab.errors import ArgumentError, ShapeError
+from gradlab.graph import Variable
+from gradlab.init.base import Initializer, initializers
+from gradlab.init.fan import Fans, fans
+from gradlab.init.plain import Zeros
+from gradlab.nn import Module, seed_sequence
+
+Scheme = str | Mapping[str, Any] | Initializer
+
+
+def initialize(
+    model: Module,
+    scheme: Scheme = "kaiming_uniform",
+    seed: int = 0,
+    *,
+    patterns: Mapping[str, Scheme] | None = None,
+) -> None:
+    """Draw first values for the parameters of a model.
+
+    Parameters of two or more axes, (out, in, *kernel), get the scheme. Biases (vectors named
+    "bias") get zeros, unless the scheme draws them too, as "torch_default" does. Others keep their
+    values.
+    Each parameter has a random stream of its own, which depends on seed and path alone, so adding
+    a layer never changes the draws of another.
+
+    Args:
+        model: what to initialize.
+        scheme: a row of ``initializers``, such as "xavier_normal" or "orthogonal(gain=1.4)", or an
+            ``Initializer``.
+        seed: whole number from 0 up.
+        patterns: schemes for paths that match a shell pattern such as "0.*" or "*.bias"; where
+            several match, the last counts. A bias takes the fan-in of the weight beside it.
+
+    Raises:
+        ArgumentError: unknown scheme, a pattern that matches no path, or a seed below 0.
+        ShapeError: a scheme that does not fit a parameter's shape. Nothing is changed then.
+
+    Source: Goodfellow et al., Deep Learning, 2016, section 8.4.
+
+    >>> from gradlab.nn import MLP
+    >>> model = MLP((4, 8, 2))
+    >>> initialize(model, "xavier_uniform", seed=1, patterns={"2.bias": "constant(value=0.5)"})
+    >>> model[0].bias.numpy().max(), model[2].bias
+    (np.float32(0.0), Variable([0.5, 0.5], name='2.bias'))
+    """
+    parameters = model.named_parameters()
+    general = _resolved(scheme)
+    special = {pattern: _resolved(chosen) for pattern, chosen in (patterns or {}).items()}
+    for pattern in special:
+        if not any(fnmatch.fnmatchcase(path, pattern) for path in parameters):
+            raise ArgumentError(
+                f"pattern {pattern!r} matches no parameter; there are: {', '.join(parameters)}"
+            )
+    values = {}
+    for path, parameter in parameters.items():
+        chosen = _chosen(path, parameter, general, special)
+        if chosen is not None:
+            rng = np.random.default_rng(seed_sequence(seed, "init", path))
+            try:
+                values[path] = chosen(parameter.shape, rng, _layer_fans(path, parameters))
+            except ShapeError as error:
+                raise ShapeError(f"{path}: {error}") from None
+    for path, value in values.items():
+        parameters[path].assign(value)
+
+
+def _resolved(scheme: Scheme) -> Initializer:
+    made = scheme if isinstance(scheme, Initializer) else initializers.build(scheme)
+    assert isinstance(made, Initializer)
+    return made
+
+
+def _chosen(
+    path: str, parameter: Variable, general: Initializer, special: Mapping[str, Initializer]
+) -> Initializer | None:
+    """The scheme for a parameter; None leaves it as it is."""
+    matching = [made for pattern, made in special.items() if fnmatch.fnmatchcase(path, pattern)]
+    if matching:
+        return matching[-1]
+    if parameter.ndim >= 2:
+        return general
+    if _is_bias(path, parameter):
+        return general if general.draws_biases else Zeros()
+    return None
+
+
+def _is_bias(path: str, parameter: Variable) -> bool:
+    return parameter.ndim == 1 and path.rpartition(".")[2] == "bias"
+
+
+def _layer_fans(path: str, parameters: Mapping[str, Variable]) -> Fans | None:
+    """Fans of the weight beside a bias; None: the parameter's own shape tells them, if any."""
+    if not _is_bias(path, parameters[path]):
+        return None
+    weight = parameters.get(path.removesuffix("bias") + "weight")
+    return fans(weight.shape) if weight is not None and weight.ndim >= 2 else None

@@ -1,0 +1,44 @@
+"""Dropout, which hides random units while training."""
+
+from __future__ import annotations
+
+from gradlab.errors import ArgumentError
+from gradlab.graph import RandomStream, Tensor, as_tensor, astype, greater_equal
+from gradlab.graph.tensor import Like
+from gradlab.nn.module import Module
+
+
+class Dropout(Module):
+    """Inverted dropout: in training each element is 0 with probability p, else divided by 1 − p.
+
+    y = x · [u ≥ p] / (1 − p), u ~ U[0, 1), so that the mean of y is x; in evaluation y = x.
+
+    Args:
+        p: probability of 0, in [0, 1).
+
+    Its random stream starts from seed 0, as every other's: ``Module.reseed`` on the model gives
+    each layer its own (a ``Sequential`` does so when it is made).
+
+    Raises:
+        ArgumentError: p outside [0, 1).
+
+    Source: Srivastava et al., Dropout, JMLR 15, 2014, section 10 for the division in training.
+
+    >>> layer = Dropout(0.5)
+    >>> sorted(set(layer([1.0] * 100).numpy().tolist())), layer.eval()([1.0, 2.0])
+    ([0.0, 2.0], tensor([1., 2.]))
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        if not 0 <= p < 1:
+            raise ArgumentError(f"Dropout: p must be in [0, 1), got {p!r}")
+        self.p = p
+        self.stream = RandomStream()
+
+    def forward(self, x: Like) -> Tensor:
+        """A tensor of the same shape."""
+        x = as_tensor(x)
+        if not self.training or self.p == 0:
+            return x
+        kept = greater_equal(self.stream.uniform(x.shape, x.dtype), self.p)
+        return x * (astype(kept, x.dtype) * (1 / (1 - self.p)))

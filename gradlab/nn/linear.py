@@ -1,0 +1,81 @@
+"""Linear, the fully connected layer."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from gradlab.errors import ArgumentError, DTypeError, ShapeError
+from gradlab.graph import Tensor, Variable, as_tensor, default_dtype
+from gradlab.graph.dtypes import check_dtype
+from gradlab.graph.tensor import Like
+from gradlab.nn.module import Module
+
+
+class Linear(Module):
+    """Fully connected layer.
+
+    z = x Wᵀ + b, for inputs of shape (..., in_features).
+
+    Args:
+        in_features, out_features: how many numbers come in and go out, at least 1.
+        bias: whether there is a b.
+        dtype: of the parameters; the default dtype if not given.
+
+    Attributes:
+        weight: W, of shape (out_features, in_features), as in PyTorch.
+        bias: b, of shape (out_features,), or None.
+
+    W and b start as a fixed draw of U(−1/√in_features, 1/√in_features), PyTorch's default, that
+    depends on the shape alone; ``gradlab.init.initialize`` draws others.
+
+    Raises:
+        ArgumentError: a number of features that is no whole number from 1 up.
+        DTypeError: parameters that are no floats.
+        ShapeError: inputs of another length.
+
+    >>> layer = Linear(3, 2)
+    >>> layer(np.ones((5, 3), np.float32)).shape, layer.weight.shape
+    ((5, 2), (2, 3))
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        dtype: npt.DTypeLike | None = None,
+    ) -> None:
+        for name, size in (("in_features", in_features), ("out_features", out_features)):
+            if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
+                raise ArgumentError(
+                    f"Linear: {name} must be a whole number from 1 up, got {size!r}"
+                )
+        chosen = default_dtype() if dtype is None else check_dtype(dtype)
+        if chosen.kind != "f":
+            raise DTypeError(
+                f"Linear: dtype must be floating, got {chosen}; use float32 or float64"
+            )
+        self.in_features, self.out_features = int(in_features), int(out_features)
+        rng = np.random.default_rng((self.out_features, self.in_features))
+        bound = 1 / math.sqrt(in_features)
+        weight = rng.uniform(-bound, bound, (self.out_features, self.in_features))
+        self.weight = Variable(weight, name="weight", dtype=chosen)
+        self.bias = (
+            Variable(rng.uniform(-bound, bound, self.out_features), name="bias", dtype=chosen)
+            if bias
+            else None
+        )
+
+    def forward(self, x: Like) -> Tensor:
+        """Inputs of shape (..., in_features) to outputs of shape (..., out_features)."""
+        x = as_tensor(x)
+        if x.shape[-1:] != (self.in_features,):
+            raise ShapeError(
+                f"Linear({self.in_features}, {self.out_features}) takes inputs of shape "
+                f"(..., {self.in_features}), got {x.shape}"
+            )
+        z = x @ self.weight.T
+        return z if self.bias is None else z + self.bias

@@ -1,0 +1,174 @@
+"""Optimizer: what each one is, and the driver that all of them share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gradlab.backprop import GradientTape
+from gradlab.errors import ArgumentError, ShapeError, TraceError
+from gradlab.graph import Symbol, Tensor, Variable, as_tensor
+from gradlab.optim.hyper import Hyperparameters
+from gradlab.optim.state import State, Weights, named
+
+X = Any
+"""A tensor of gradlab, eager or traced, or of PyTorch: a rule uses operators only."""
+Slots = dict[str, X]
+Values = Mapping[str, Any]
+"""Values of the hyperparameters by name: Python floats, or scalars of a trace."""
+
+
+@dataclass(frozen=True)
+class Optimizer(Hyperparameters, ABC):
+    """How weights follow from weights and gradients: a frozen value without state.
+
+    A new optimizer is a frozen dataclass that declares its hyperparameters with ``hyper`` (one of
+    them ``lr``), names its ``slots`` and writes its equations as ``rule``:
+
+    >>> from dataclasses import field
+    >>> from gradlab.optim import Hyper, hyper
+    >>> @dataclass(frozen=True)
+    ... class SignDescent(Optimizer):
+    ...     lr: Hyper = field(default=0.01, metadata=hyper())
+    ...
+    ...     def rule(self, θ, g, slots, h, t):
+    ...         return θ - h["lr"] * g / abs(g), slots
+    >>> w = Variable([3.0, -4.0])
+    >>> optimizer = SignDescent(lr=0.5)
+    >>> state = optimizer.init([w])
+    >>> optimizer.minimize(lambda: (w * w).sum(), state)
+    tensor(25.)
+    >>> w
+    Variable([ 2.5, -3.5])
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ()
+    """Names of what is remembered for each weight."""
+
+    @abstractmethod
+    def rule(self, θ: X, g: X, slots: Slots, h: Values, t: Any) -> tuple[X, Slots]:
+        """New value and new slots of one weight: the equations, with operators only.
+
+        Args:
+            θ: the weight.
+            g: gradient of the loss by it, taken at ``interim``.
+            slots: what is remembered for it, by name.
+            h: values of the hyperparameters, by name.
+            t: number of this update, counted from 1.
+        """
+
+    def initial(self, slot: str) -> float:
+        """The number that fills a slot before the first update."""
+        return 0.0
+
+    def interim(self, θ: X, slots: Slots, h: Values) -> X:
+        """Where the gradient is evaluated, θ̂: at the weight itself unless a class says more."""
+        return θ
+
+    def update(
+        self, weights: list[X], gradients: list[X], slots: list[Slots], h: Values, t: Any
+    ) -> tuple[list[X], list[Slots]]:
+        """New weights and slots of the whole model: the rule for each weight."""
+        triples = zip(weights, gradients, slots, strict=True)
+        results = [self.rule(θ, g, s, h, t) for θ, g, s in triples]
+        return [θ for θ, _ in results], [s for _, s in results]
+
+    def init(self, weights: Weights) -> State:
+        """State before the first update; Variables that are not trainable are left out.
+
+        Args:
+            weights: Variables, by name or in a list.
+
+        Raises:
+            ArgumentError: not floating Variables, two of one name, one twice, or none to train.
+        """
+        trained = named(weights)
+
+        def slot(of: str, w: Variable, name: str) -> Variable:
+            value = np.full(w.shape, self.initial(name), w.dtype)
+            return Variable(value, trainable=False, name=f"{of}.{name}")
+
+        slots = [{name: slot(of, w, name) for name in self.slots} for of, w in trained.items()]
+        count = Variable(0, trainable=False, name="count", weak=True)
+        return State(list(trained), list(trained.values()), slots, count)
+
+    def minimize(
+        self,
+        loss_fn: Callable[[], Any],
+        state: State,
+        hyper: Values | None = None,
+        epoch: float = 0.0,
+    ) -> Tensor:
+        """Do one update of the weights; the loss where its gradient was taken.
+
+        It runs eagerly, in a trace and in a compiled function. There, pass the hyperparameters
+        as an argument, so that they are no constants of the program.
+
+        Args:
+            loss_fn: gives the loss, a scalar, from the present weights.
+            state: made by ``init``; its weights, slots and count are assigned.
+            hyper: values of all hyperparameters, instead of those at ``epoch``.
+            epoch: epochs done, at which schedules are evaluated.
+
+        Raises:
+            GradientError: the loss does not depend on one of the weights.
+            ShapeError: the loss is not a scalar.
+            ArgumentError: a name is missing in ``hyper``, or a schedule leaves its range.
+            TraceError: ``epoch`` is traced. After any error the weights are as they were.
+
+        >>> import gradlab
+        >>> from gradlab.optim import SGD
+        >>> w, optimizer = Variable([1.0]), SGD(lr=lambda t: 0.25 / (1 + t))
+        >>> state = optimizer.init([w])
+        >>> step = gradlab.compile(lambda h: optimizer.minimize(lambda: (w * w).sum(), state, h))
+        >>> for epoch in range(3):
+        ...     print(step(optimizer.hyperparameters(epoch)))
+        tensor(1.)
+        tensor(0.25)
+        tensor(0.140625)
+        """
+        if isinstance(epoch, Symbol):
+            raise TraceError("epoch is traced; pass hyper=optimizer.hyperparameters(epoch) instead")
+        h = self._complete(hyper, epoch)
+        t = state.count + 1
+        # Outside a trace a Python number: powers of it then cost next to nothing.
+        t = t if isinstance(t, Symbol) else t.item()
+        θ = [w.read() for w in state.weights]
+        slots: list[Slots] = [{k: v.read() for k, v in s.items()} for s in state.slots]
+        try:
+            _assign(state.weights, [self.interim(x, s, h) for x, s in zip(θ, slots, strict=True)])
+            with GradientTape() as tape:
+                loss = as_tensor(loss_fn())
+            if loss.shape:
+                raise ShapeError(f"the loss has shape {loss.shape}; reduce it with gradlab.mean")
+            gradients = tape.gradient(loss, state.weights)
+            new, slots = self.update(θ, gradients, slots, h, t)
+        except BaseException:
+            _assign(state.weights, θ)
+            raise
+        _assign(state.weights, new)
+        for variables, values in zip(state.slots, slots, strict=True):
+            _assign(list(variables.values()), [values[name] for name in variables])
+        state.count.assign(t)
+        return loss
+
+    def _complete(self, hyper: Values | None, epoch: float) -> Values:
+        """The given values of the hyperparameters, if none is missing, or those at the epoch."""
+        if hyper is None:
+            return self.hyperparameters(epoch)
+        missing = [name for name in self.names() if name not in hyper]
+        if missing:
+            raise ArgumentError(
+                f"hyper lacks {', '.join(missing)}; start from optimizer.hyperparameters(epoch)"
+            )
+        return hyper
+
+
+def _assign(variables: list[Variable], values: list[X]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        if value is not variable.read():
+            variable.assign(value)

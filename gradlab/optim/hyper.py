@@ -1,0 +1,93 @@
+"""Hyperparameters: numbers or schedules, declared as dataclass fields with their ranges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any
+
+from gradlab.errors import ArgumentError
+
+Hyper = float | Callable[[float], float]
+"""A hyperparameter: a number, or a schedule that gives its value at t epochs."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Which numbers a hyperparameter may be: finite, from 0 (or above it) to below a bound."""
+
+    name: str
+    positive: bool = False
+    below: float = math.inf
+
+    def check(self, argument: str, value: object, when: str = "") -> float:
+        """The value as a float.
+
+        Raises:
+            ArgumentError: not a number, or not in this range.
+        """
+        if isinstance(value, Real) and not isinstance(value, bool):
+            number = float(value)
+            if 0 <= number < self.below and not (self.positive and number == 0):
+                return number
+        low = "> 0" if self.positive else ">= 0"
+        high = f" and < {self.below:g}" if self.below < math.inf else ""
+        kind = "the schedule must give" if when else "give"
+        raise ArgumentError(f"{argument} is {value!r}{when}; {kind} a finite number {low}{high}")
+
+
+def hyper(*, name: str = "", positive: bool = False, below: float = math.inf) -> dict[str, Range]:
+    """Metadata of a dataclass field that makes it a hyperparameter.
+
+    Args:
+        name: what ``hyperparameters`` calls it, if not as the field.
+        positive: whether 0 is outside its range, which begins there.
+        below: the bound that it stays below.
+
+    >>> from dataclasses import field
+    >>> @dataclass(frozen=True)
+    ... class Friction(Hyperparameters):
+    ...     rate: Hyper = field(default=0.5, metadata=hyper(below=1))
+    >>> Friction(rate=lambda t: 0.5**t).hyperparameters(2)
+    {'rate': 0.25}
+    """
+    return {"range": Range(name, positive, below)}
+
+
+class Hyperparameters:
+    """Base of the frozen dataclasses that have hyperparameters (fields marked by ``hyper``)."""
+
+    def __post_init__(self) -> None:
+        for name, bounds in _declared(self):
+            value = getattr(self, name)
+            if not callable(value):
+                number = bounds.check(f"{type(self).__name__}: {name}", value)
+                object.__setattr__(self, name, number)
+
+    def names(self) -> list[str]:
+        """Names of the hyperparameters."""
+        return [bounds.name or name for name, bounds in _declared(self)]
+
+    def hyperparameters(self, t: float = 0.0) -> dict[str, float]:
+        """The value of each hyperparameter at t epochs, by name.
+
+        Raises:
+            ArgumentError: a schedule gives a number outside the hyperparameter's range.
+        """
+        values = {}
+        for name, bounds in _declared(self):
+            value: Any = getattr(self, name)
+            if callable(value):
+                argument = f"{type(self).__name__}: {name}"
+                value = bounds.check(argument, value(t), f" at t = {t:g} epochs")
+            values[bounds.name or name] = value
+        return values
+
+
+def _declared(owner: Any) -> Iterator[tuple[str, Range]]:
+    """Fields that are hyperparameters, with their ranges."""
+    for each in fields(owner):
+        if "range" in each.metadata:
+            yield each.name, each.metadata["range"]

@@ -1,0 +1,76 @@
+"""State: what an optimizer remembers from update to update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gradlab.errors import ArgumentError
+from gradlab.graph import Variable
+
+Weights = Mapping[str, Variable] | Sequence[Variable]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class State:
+    """The weights that an optimizer updates, their slots, and the number of updates done.
+
+    ``Optimizer.init`` makes it.
+
+    Attributes:
+        names: a name for each weight.
+        weights: the Variables, in the order of the names.
+        slots: for each weight, its slots by name, each a Variable of the weight's shape and dtype.
+        count: a Variable, the number of updates done.
+    """
+
+    names: list[str]
+    weights: list[Variable]
+    slots: list[dict[str, Variable]]
+    count: Variable
+
+    def named_variables(self) -> dict[str, Variable]:
+        """What a checkpoint keeps beside the weights: the count and each slot, by name.
+
+        >>> from gradlab.optim import Momentum
+        >>> list(Momentum().init({"0.weight": Variable([1.0])}).named_variables())
+        ['count', '0.weight.v']
+        """
+        slots = (slot for of_weight in self.slots for slot in of_weight.values())
+        return {str(variable.name): variable for variable in (self.count, *slots)}
+
+    def __repr__(self) -> str:
+        return (
+            f"<optimizer state of {', '.join(self.names)} after {self.count.held.item()} updates>"
+        )
+
+
+def named(weights: Weights) -> dict[str, Variable]:
+    """The trainable weights by name: the mapping's keys, the Variables' names, or their numbers.
+
+    Raises:
+        ArgumentError: not floating Variables, two of one name, one twice, or none to train.
+    """
+    if not isinstance(weights, Mapping):
+        named = [(getattr(w, "name", None) or str(i), w) for i, w in enumerate(weights)]
+        weights = dict(named)
+        if len(weights) < len(named):
+            names = [name for name, _ in named]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ArgumentError(
+                f"weights: two are named {twice!r}; pass a mapping with a name for each"
+            )
+    seen: dict[Variable, str] = {}
+    for name, w in weights.items():
+        if not isinstance(w, Variable) or w.dtype.kind != "f":
+            what = f"of dtype {w.dtype}" if isinstance(w, Variable) else f"a {type(w).__name__}"
+            raise ArgumentError(f"weights: {name} is {what}; give Variables of floats")
+        if w in seen:
+            raise ArgumentError(
+                f"weights: {seen[w]} and {name} are the same Variable; give it once"
+            )
+        seen[w] = name
+    trained = {name: w for name, w in weights.items() if w.trainable}
+    if not trained:
+        raise ArgumentError("weights: none is trainable; give at least one trainable Variable")
+    return trained

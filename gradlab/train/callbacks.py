@@ -1,0 +1,135 @@
+"""What can be hooked into a training: called after each epoch, each a small object."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradlab.errors import ArgumentError, require
+from gradlab.train.files import replacing
+
+if TYPE_CHECKING:
+    from gradlab.train.fit import Training
+    from gradlab.train.trainer import Record
+
+
+class Callback:
+    """Base of all callbacks; override what you need.
+
+    ``on_epoch`` may return True to end the training after this epoch.
+    """
+
+    def on_start(self, training: Training) -> None:
+        """Before the first epoch, or the first after a resume."""
+
+    def on_advance(self, training: Training, record: Record) -> None:
+        """After a stretch of updates, a few times a second."""
+
+    def on_epoch(self, training: Training, row: Mapping[str, Any]) -> bool | None:
+        """After an epoch, with its measurements."""
+
+    def on_end(self, training: Training) -> None:
+        """After the last epoch, and also after an error."""
+
+
+class EarlyStopping(Callback):
+    """End the training when a validation measurement has not improved for some epochs.
+
+    What it decides follows from the history alone, so that a resumed training decides the same.
+
+    Args:
+        patience: epochs without an improvement that are waited for, at least 1.
+        monitor: a measurement on the validation split; never on the test split.
+        mode: "min" or "max": what is better.
+        min_delta: how much better counts as better.
+
+    Raises:
+        ArgumentError: patience below 1, or a measurement that is not of the validation split.
+
+    >>> EarlyStopping(patience=5).monitor
+    'validation_loss'
+    """
+
+    def __init__(
+        self,
+        patience: int = 10,
+        monitor: str = "validation_loss",
+        mode: str = "min",
+        min_delta: float = 0.0,
+    ) -> None:
+        if patience < 1:
+            raise ArgumentError(f"patience must be at least 1 epoch, got {patience}")
+        if not monitor.startswith("validation_"):
+            raise ArgumentError(
+                f"early stopping watches the validation split only: monitor='validation_...', "
+                f"got {monitor!r}"
+            )
+        if mode not in ("min", "max"):
+            raise ArgumentError(f"mode is 'min' or 'max', got {mode!r}")
+        self.patience, self.monitor, self.mode, self.min_delta = patience, monitor, mode, min_delta
+
+    def on_start(self, training: Training) -> None:
+        """Check that there is a validation split."""
+        if training.validation is None:
+            raise ArgumentError("early stopping needs a validation split; give validation data")
+
+    def on_epoch(self, training: Training, row: Mapping[str, Any]) -> bool:
+        """Whether the last improvement is longer ago than the patience."""
+        sign = 1 if self.mode == "min" else -1
+        best, waited = math.inf, 0
+        for value in training.history[self.monitor]:
+            if sign * value < best - self.min_delta:
+                best, waited = sign * value, 0
+            else:
+                waited += 1
+        return waited >= self.patience
+
+
+class JSONLog(Callback):
+    """Write each epoch's measurements as a line of JSON."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def on_start(self, training: Training) -> None:
+        """Begin the file with the epochs done before, so that a resume leaves no doubles."""
+        with replacing(self.path) as temporary:
+            temporary.write_text("".join(_line(row) for row in training.history.rows))
+
+    def on_epoch(self, training: Training, row: Mapping[str, Any]) -> None:
+        """Add a line."""
+        with self.path.open("a") as file:
+            file.write(_line(row))
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps({k: None if v != v else v for k, v in row.items()}) + "\n"
+
+
+class TensorBoard(Callback):
+    """Write each epoch's measurements as TensorBoard scalars (extra ``tensorboard``).
+
+    Args:
+        folder: where the event files go.
+
+    Raises:
+        MissingExtraError: tensorboard is not installed.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        writers = require("tensorboard.summary", "tensorboard")
+        self._writer = writers.Writer(str(folder))
+
+    def on_epoch(self, training: Training, row: Mapping[str, Any]) -> None:
+        """Add the scalars."""
+        for name, value in row.items():
+            if name != "epoch":
+                self._writer.add_scalar(name, float(value), step=int(row["epoch"]))
+        self._writer.flush()
+
+    def on_end(self, training: Training) -> None:
+        """Close the file."""
+        self._writer.close()

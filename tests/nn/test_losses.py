@@ -1,0 +1,183 @@
+"""Losses: formulas that PyTorch does not have, the registry, errors, traces, penalties."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import gradlab as gl
+from gradlab import nn
+from gradlab.errors import ArgumentError, DTypeError, ShapeError
+
+LOGITS = np.array([[0.5, -1.0, 2.0], [0.0, 0.3, -0.2]])
+
+
+@given(
+    arrays(np.float64, (5, 2), elements=st.floats(-4, 4)),
+    arrays(np.int64, (5, 2), elements=st.sampled_from([-1, 1])),
+)
+def test_binary_hinge_is_its_formula(z, y):
+    expected = np.maximum(0, 1 - y * z)
+    np.testing.assert_allclose(nn.hinge_loss(z, y, "none").numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(nn.hinge_loss(z, y).numpy(), expected.mean(), atol=1e-12)
+
+
+def test_hinge_of_float32_is_never_negative():
+    logits = np.array([[1e8, -1e8], [3e8, 0.0]], np.float32)
+    assert nn.hinge_loss(logits, [0, 0], "none").numpy().tolist() == [0.0, 0.0]
+
+
+@given(arrays(np.float64, (4, 3), elements=st.floats(-5, 5)), st.integers(0, 2))
+def test_one_hot_probabilities_mean_the_class(z, label):
+    classes = np.full(4, label)
+    shares = np.eye(3)[classes]
+    np.testing.assert_allclose(
+        nn.cross_entropy(z, classes).numpy(), nn.cross_entropy(z, shares).numpy(), atol=1e-12
+    )
+
+
+@given(arrays(np.float64, 6, elements=st.floats(-30, 30)), st.floats(0, 1))
+def test_binary_cross_entropy_is_cross_entropy_of_two_classes(z, y):
+    two = np.stack([np.zeros(6), z], axis=1)
+    shares = np.tile([1 - y, y], (6, 1))
+    np.testing.assert_allclose(
+        nn.binary_cross_entropy_with_logits(z, np.full(6, y), "none").numpy(),
+        nn.cross_entropy(two, shares, "none").numpy(),
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda z: nn.cross_entropy(z, [2, 0]),
+        lambda z: nn.cross_entropy(z, np.full((2, 3), 1 / 3)),
+        lambda z: nn.binary_cross_entropy_with_logits(z, np.full((2, 3), 0.3)),
+        lambda z: nn.mse_loss(z, np.ones((2, 3))),
+        lambda z: nn.huber_loss(z, np.ones((2, 3)), delta=0.9),
+        lambda z: nn.hinge_loss(z, [2, 0]),
+        lambda z: nn.hinge_loss(z, np.array([[1, -1, 1], [-1, 1, 1]])),
+        lambda z: nn.l2_penalty([z, z[0]]),
+        lambda z: nn.l1_penalty([z[0], z]),
+    ],
+)
+def test_second_derivatives(loss):
+    # Away from the kinks of |x| and max(x, 0).
+    gl.check_grads(loss, [LOGITS + 0.05])
+
+
+def test_a_loss_of_zero_is_not_minus_zero():
+    loss = nn.cross_entropy([[1e4, 0.0]], [0])
+    assert not np.signbit(loss.numpy())
+
+
+def test_cross_entropy_records_few_operations():
+    graph = gl.trace(nn.cross_entropy, gl.Spec((8, 3)), gl.Spec((8,), np.int64))
+    assert [node.op.name for node in graph.nodes] == [
+        "log_softmax", "index", "subtract", "sum", "divide",
+    ]  # fmt: skip
+
+
+# --- registry ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "prediction", "target", "expected"),
+    [
+        ("mse", [1.0, 2.0], [1.0, 4.0], 2.0),
+        ("mse(reduction='sum')", [1.0, 2.0], [1.0, 4.0], 4.0),
+        ("cross_entropy", [[0.0, 0.0]], [1], np.log(2)),
+        ("binary_cross_entropy", [0.0], [1.0], np.log(2)),
+        ("hinge", [[2.0, 1.5]], [0], 0.25),
+        ("huber(delta=2.0)", [3.0], [0.0], 4.0),
+        ({"name": "huber", "delta": 0.5, "reduction": "sum"}, [3.0, 0.0], [0.0, 0.0], 1.375),
+    ],
+)
+def test_losses_by_name(spec, prediction, target, expected):
+    loss = nn.losses.build(spec)
+    assert float(loss(prediction, target)) == pytest.approx(expected, rel=1e-6)
+    assert loss == nn.losses.build(spec)
+
+
+def test_rows_tell_what_they_are():
+    assert set(nn.losses) == {"mse", "cross_entropy", "binary_cross_entropy", "hinge", "huber"}
+    for registry in (nn.losses, nn.activations):
+        assert all(row.summary and row.formula and row.paper for row in registry.values())
+
+
+# --- errors -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (
+            lambda: nn.mse_loss(np.ones((3, 1)), np.ones(3)),
+            ShapeError,
+            r"mse_loss: predictions have shape \(3, 1\) and targets \(3,\)",
+        ),
+        (lambda: nn.huber_loss(np.ones(3), 1.0), ShapeError, r"targets \(\)"),
+        (lambda: nn.huber_loss(np.ones(3), np.ones(3), delta=0), ArgumentError, "delta must be"),
+        (
+            lambda: nn.binary_cross_entropy_with_logits(np.ones((3, 1)), np.ones(3)),
+            ShapeError,
+            "binary_cross_entropy_with_logits: predictions have shape",
+        ),
+        (
+            lambda: nn.binary_cross_entropy_with_logits([0.0, 0.0], [-1, 1]),
+            ArgumentError,
+            r"targets must be in \[0, 1\], got -1 to 1",
+        ),
+        (lambda: nn.cross_entropy([1.0, 2.0], 0), ShapeError, r"logits must have shape \(n, cla"),
+        (
+            lambda: nn.cross_entropy(LOGITS, [[0], [1]]),
+            ShapeError,
+            r"must have shape \(2,\), got \(2, 1\)",
+        ),
+        (lambda: nn.cross_entropy(LOGITS, [0.0, 1.0]), DTypeError, "must be integers, got float32"),
+        (
+            lambda: nn.cross_entropy(LOGITS, np.eye(3, dtype=int)[[0, 1]]),
+            DTypeError,
+            r"must be floating, got int64; for class numbers pass shape \(2,\)",
+        ),
+        (lambda: nn.cross_entropy(LOGITS, [0, 3]), ArgumentError, "from 0 to 2, got 0 to 3"),
+        (lambda: nn.cross_entropy(LOGITS, [-1, 1]), ArgumentError, "from 0 to 2, got -1 to 1"),
+        (lambda: nn.hinge_loss(LOGITS, [0, 3]), ArgumentError, "hinge_loss: class numbers"),
+        (lambda: nn.hinge_loss([[1.0], [2.0]], [0, 0]), ShapeError, r"±1 of shape \(2, 1\)"),
+        (lambda: nn.hinge_loss([1.0, 2.0], [0, 1]), ArgumentError, "must be -1 or 1"),
+        (
+            lambda: nn.mse_loss([1.0], [1.0], "avg"),
+            ArgumentError,
+            "unknown reduction 'avg'.*Known: mean, none, sum",
+        ),
+        (lambda: nn.mse_loss(np.ones((0, 1)), np.ones((0, 1))), ShapeError, "no elements"),
+        (lambda: nn.l2_penalty([]), ArgumentError, r"pass model.parameters\(\)"),
+        (lambda: nn.losses.build("mae"), ArgumentError, "unknown loss 'mae'"),
+    ],
+)
+def test_errors_say_the_fix_in_one_line(call, error, words):
+    with pytest.raises(error, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_shapes_are_checked_in_a_trace_too():
+    with pytest.raises(ShapeError, match="must have shape"):
+        gl.trace(nn.cross_entropy, gl.Spec((8, 3)), gl.Spec((8, 1), np.int64))
+
+
+# --- penalties --------------------------------------------------------------------------------
+
+
+def test_penalties_and_their_gradients():
+    model = nn.MLP((3, 4, 2), dtype="float64")
+    flat = np.concatenate([v.ravel() for v in model.state_dict().values()])
+    assert float(nn.l1_penalty(model.parameters())) == pytest.approx(np.abs(flat).sum())
+    assert float(nn.l2_penalty(model.parameters())) == pytest.approx(0.5 * (flat**2).sum())
+    weights = model.parameters()
+    for penalty, slope in ((nn.l1_penalty, np.sign), (nn.l2_penalty, lambda w: w)):
+        with gl.GradientTape() as tape:
+            value = penalty(weights)
+        for w, g in zip(weights, tape.gradient(value, weights), strict=True):
+            np.testing.assert_allclose(g.numpy(), slope(w.numpy()))

@@ -1,0 +1,198 @@
+"""Each rule that PyTorch has too, update by update in float64, while the learning rate changes."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+
+import gradlab as gl
+from gradlab import optim
+
+torch = pytest.importorskip("torch")
+
+UPDATES = 40
+# Each side rounds each of some 20 operations an update, so after 40 updates the weights differ
+# by some 1000 roundings of 1e-16 where the dynamics does not amplify them; 1e-12 leaves room.
+CLOSE = {"rtol": 1e-12, "atol": 1e-12}
+
+
+def rate(base):
+    """A learning rate that differs at each update."""
+    return lambda t: base * (1 + 0.6 * math.sin(t))
+
+
+class Theirs:
+    """The same problem in PyTorch."""
+
+    def __init__(self, problem, make):
+        self.x, self.y = torch.tensor(problem.x), torch.tensor(problem.y)
+        self.weights = [torch.tensor(w, requires_grad=True) for w in problem.start.values()]
+        self.optimizer = make(self.weights)
+
+    def update(self, lr, clip=lambda weights: None, **others):
+        self.optimizer.param_groups[0].update(lr=lr, **others)
+        self.optimizer.zero_grad()
+        w0, b0, w2, b2 = self.weights
+        loss = ((torch.tanh(self.x @ w0.T + b0) @ w2.T + b2 - self.y) ** 2).mean()
+        loss.backward()
+        clip(self.weights)
+        self.optimizer.step()
+        return loss.item()
+
+    def values(self):
+        return [w.detach().numpy() for w in self.weights]
+
+
+def follow(problem, optimizer, make, clip=lambda weights: None, look=lambda state: None):
+    """Run both side by side; the largest difference comes as a failure at its update."""
+    theirs, state = Theirs(problem, make), optimizer.init(problem.weights)
+    for t in range(UPDATES):
+        h = optimizer.hyperparameters(t)
+        mine = optimizer.minimize(problem.loss, state, epoch=t).item()
+        others = {"momentum": h["momentum"]} if "momentum" in h else {}
+        assert mine == pytest.approx(theirs.update(h["lr"], clip, **others), rel=1e-12)
+        seen = look(state) or problem.values()
+        for a, b in zip(seen, theirs.values(), strict=True):
+            np.testing.assert_allclose(a, b, **CLOSE, err_msg=f"update {t}")
+
+
+T = torch.optim
+CASES = {
+    "sgd": (optim.SGD(rate(0.1)), lambda p: T.SGD(p)),
+    "momentum": (
+        optim.Momentum(rate(0.1), lambda t: 0.9 * (1 + t) / (2 + t), form="torch"),
+        lambda p: T.SGD(p, momentum=0.5),
+    ),
+    "nesterov": (
+        optim.Nesterov(rate(0.1), lambda t: 0.9 * (1 + t) / (2 + t), form="torch"),
+        lambda p: T.SGD(p, momentum=0.5, nesterov=True),
+    ),
+    "adagrad": (optim.AdaGrad(rate(0.1)), lambda p: T.Adagrad(p)),
+    "adagrad accumulator": (
+        optim.AdaGrad(rate(0.1), eps=1e-3, initial_accumulator=0.2),
+        lambda p: T.Adagrad(p, initial_accumulator_value=0.2, eps=1e-3),
+    ),
+    "rmsprop": (
+        optim.RMSProp(rate(0.01), rho=0.95, eps=1e-3, eps_inside=False),
+        lambda p: T.RMSprop(p, alpha=0.95, eps=1e-3),
+    ),
+    "adam": (optim.Adam(rate(0.05)), lambda p: T.Adam(p)),
+    "adam settings": (
+        optim.Adam(rate(0.05), 0.8, 0.9, 1e-2),
+        lambda p: T.Adam(p, betas=(0.8, 0.9), eps=1e-2),
+    ),
+    "adamw": (optim.AdamW(rate(0.05), weight_decay=0.3), lambda p: T.AdamW(p, weight_decay=0.3)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_follows_torch_under_a_schedule(problem, case):
+    follow(problem, *CASES[case])
+
+
+@pytest.mark.parametrize("case", ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam"])
+def test_coupled_decay_is_torchs_weight_decay(problem, case):
+    optimizer, make = CASES[case]
+
+    def with_decay(weights):
+        theirs = make(weights)
+        theirs.param_groups[0]["weight_decay"] = 0.05
+        return theirs
+
+    follow(problem, optim.Chain(optim.WeightDecay(0.05), optimizer), with_decay)
+
+
+def test_clipping_norms(problem):
+    optimizer = optim.Chain(optim.ClipNorm(0.3, eps=1e-6), optim.SGD(rate(0.1)))
+    norms = []
+
+    def clip(weights):
+        norms.append(float(torch.nn.utils.clip_grad_norm_(weights, 0.3)))
+
+    follow(problem, optimizer, lambda p: T.SGD(p), clip)
+    assert min(norms) < 0.3 < max(norms)  # both cases were met
+
+
+def test_clipping_values(problem):
+    optimizer = optim.Chain(optim.ClipValue(0.2), optim.Adam(rate(0.05)))
+    follow(
+        problem,
+        optimizer,
+        lambda p: T.Adam(p),
+        lambda weights: torch.nn.utils.clip_grad_value_(weights, 0.2),
+    )
+
+
+def test_clipping_decay_and_momentum_in_order(problem):
+    optimizer = optim.Chain(
+        optim.ClipNorm(0.3, eps=1e-6),
+        optim.WeightDecay(0.1),
+        optim.Momentum(rate(0.1), form="torch"),
+    )
+    follow(
+        problem,
+        optimizer,
+        lambda p: T.SGD(p, momentum=0.9, weight_decay=0.1),
+        lambda weights: torch.nn.utils.clip_grad_norm_(weights, 0.3),
+    )
+
+
+def test_momentum_forms_agree_while_the_rate_is_constant(problem):
+    follow(problem, optim.Momentum(0.1, 0.9), lambda p: T.SGD(p, momentum=0.9))
+
+
+def test_momentum_forms_part_when_the_rate_changes(problem):
+    with pytest.raises(AssertionError):
+        follow(problem, optim.Momentum(rate(0.1), 0.9), lambda p: T.SGD(p, momentum=0.9))
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_nesterov_after_the_change_of_variables_is_torchs(problem, decay):
+    optimizer = optim.Chain(optim.WeightDecay(decay), optim.Nesterov(0.1, 0.8))
+    follow(
+        problem,
+        optimizer,
+        lambda p: T.SGD(p, momentum=0.8, nesterov=True, weight_decay=decay),
+        look=lambda state: [
+            w.numpy() + 0.8 * s["v"].numpy()
+            for w, s in zip(state.weights, state.slots, strict=True)
+        ],
+    )
+
+
+@pytest.mark.parametrize("name", optim.optimizers)
+@pytest.mark.parametrize("form", ["lecture", "torch"])
+def test_the_rule_runs_on_torch_tensors(name, form):
+    rng = np.random.default_rng(3)
+    arguments = {"form": form} if name in ("momentum", "nesterov") else {}
+    optimizer = optim.optimizers[name].factory(lr=rate(0.1), **arguments)
+    θ = rng.normal(size=(4, 3))
+    mine, theirs = gl.tensor(θ), torch.tensor(θ)
+    my_slots = {s: gl.tensor(np.zeros((4, 3))) for s in optimizer.slots}
+    their_slots = {s: torch.zeros(4, 3, dtype=torch.float64) for s in optimizer.slots}
+    for t in range(1, 31):
+        h = optimizer.hyperparameters(t)
+        g = rng.normal(size=(4, 3))
+        points = optimizer.interim(mine, my_slots, h), optimizer.interim(theirs, their_slots, h)
+        np.testing.assert_allclose(points[0], points[1], rtol=1e-13, atol=1e-13)
+        mine, my_slots = optimizer.rule(mine, gl.tensor(g), my_slots, h, t)
+        theirs, their_slots = optimizer.rule(theirs, torch.tensor(g), their_slots, h, t)
+        np.testing.assert_allclose(mine, theirs, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        (optim.Adam(), T.Adam),
+        (optim.AdamW(), T.AdamW),
+        (optim.AdaGrad(), T.Adagrad),
+        (optim.RMSProp(lr=0.01, rho=0.99, eps=1e-8, eps_inside=False), T.RMSprop),
+    ],
+)
+def test_defaults_said_to_be_torchs_are(mine, theirs):
+    names = {"rho": "alpha"}
+    default = {n: p.default for n, p in inspect.signature(theirs).parameters.items()}
+    default |= dict(zip(("beta1", "beta2"), default.get("betas", ()), strict=False))
+    for name, value in mine.hyperparameters(0).items():
+        assert default[names.get(name, name)] == value
