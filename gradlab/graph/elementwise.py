@@ -52,6 +52,8 @@ def unary(op: Op, x: Like) -> Tensor:
 
 def binary(op: Op, x: Like, y: Like) -> Tensor:
     """Apply an op of two inputs, in the dtype in which they meet."""
+    if type(x) is Tensor and type(y) is Tensor and x.dtype is y.dtype:  # eager code's usual case
+        return apply(op, (x, y))
     return apply(op, promote(x, y))
 
 

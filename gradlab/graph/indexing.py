@@ -13,9 +13,9 @@ from gradlab.graph.op import Op, PerInput, Shape, declare
 from gradlab.graph.shaping import astype, expand_dims, normalize_axis, reshape
 from gradlab.graph.tensor import Like, Tensor, apply, as_tensor, broadcast_shapes
 
-# A key as an op's parameter: for each axis an int, a (start, stop, step), ADD_AXIS for a new axis, or
-# TAKE for the next index array among the op's inputs. DOTS is an ellipsis that stands for no axis,
-# which matters between index arrays: it sets them apart, and then their axes come first.
+# A key as an op's parameter: for each axis an int, a (start, stop, step), ADD_AXIS for a new axis,
+# or TAKE for the next index array among the op's inputs. DOTS is an ellipsis that stands for no
+# axis, which matters between index arrays: it sets them apart, and then their axes come first.
 ADD_AXIS = "new"
 TAKE = "array"
 DOTS = "dots"

@@ -12,7 +12,6 @@ from gradlab.graph.op import Op, Shape, declare
 from gradlab.graph.reductions import sum
 from gradlab.graph.shaping import (
     expand_dims,
-    matrix_transpose,
     permute_dims,
     reshape,
     squeeze,
@@ -20,49 +19,71 @@ from gradlab.graph.shaping import (
 from gradlab.graph.tensor import Like, Tensor, apply, as_tensor, broadcast_shapes
 
 
-def _multiplied(x: Tensor, y: Tensor) -> tuple[Shape, DType]:
-    if x.shape[-1] != y.shape[-2]:
-        raise ShapeError(
-            f"matmul of {x.shape} and {y.shape}: the last length of the first ({x.shape[-1]}) "
-            f"must equal the last but one of the second ({y.shape[-2]})"
+def _turned(shape: Shape, transpose: bool) -> Shape:
+    return (*shape[:-2], shape[-1], shape[-2]) if transpose else shape
+
+
+def _product_row(tx: bool, ty: bool) -> Op:
+    """The row of X @ Y, where X is x or xᵀ and Y is y or yᵀ."""
+    x_text, y_text = "xᵀ" if tx else "x", "yᵀ" if ty else "y"
+
+    def infer(x: Tensor, y: Tensor) -> tuple[Shape, DType]:
+        left, right = _turned(x.shape, tx), _turned(y.shape, ty)
+        if left[-1] != right[-2]:
+            raise ShapeError(
+                f"matmul of {left} and {right}: the last length of the first ({left[-1]}) "
+                f"must equal the last but one of the second ({right[-2]})"
+            )
+        return (*broadcast_shapes(left[:-2], right[:-2]), left[-2], right[-1]), x.dtype
+
+    def by_x(g: Tensor, f: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        # ∂/∂X = g Yᵀ, and ∂/∂x is its transpose Y gᵀ where X is xᵀ.
+        return matmul(y, g, ty, True) if tx else matmul(g, y, False, not ty)
+
+    def by_y(g: Tensor, f: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return matmul(g, x, True, tx) if ty else matmul(x, g, not tx, False)
+
+    return declare(
+        Op(
+            "matmul" + ("_" + "nt"[tx] + "nt"[ty] if tx or ty else ""),
+            forward=lambda xp, x, y: xp.matmul(x.mT if tx else x, y.mT if ty else y),
+            infer=infer,
+            vjps=(by_x, by_y),
+            formula=f"{x_text} @ {y_text}",
+            derivatives=(f"· {'y' if ty else 'yᵀ'}", f"{'x' if tx else 'xᵀ'} ·"),
         )
-    batch = broadcast_shapes(x.shape[:-2], y.shape[:-2])
-    return (*batch, x.shape[-2], y.shape[-1]), x.dtype
-
-
-MATMUL = declare(
-    Op(
-        "matmul",
-        forward=lambda xp, x, y: xp.matmul(x, y),
-        infer=_multiplied,
-        vjps=(
-            lambda g, f, x, y: matmul(g, matrix_transpose(y)),
-            lambda g, f, x, y: matmul(matrix_transpose(x), g),
-        ),
-        formula="x @ y",
-        derivatives=("· yᵀ", "xᵀ ·"),
     )
-)
 
 
-def matmul(x: Like, y: Like) -> Tensor:
+# As in BLAS, a transpose is part of the product: no node of its own, no copy.
+PRODUCTS = {(tx, ty): _product_row(tx, ty) for tx in (False, True) for ty in (False, True)}
+
+
+def matmul(x: Like, y: Like, transpose_x: bool = False, transpose_y: bool = False) -> Tensor:
     """Matrix product over the last two axes, batched over those before; vectors as in NumPy.
+
+    Args:
+        x, y: factors.
+        transpose_x, transpose_y: whether to take xᵀ and yᵀ (of matrices), which costs nothing.
 
     Raises:
         ShapeError: inner lengths differ, batch axes do not broadcast, or an operand is a number.
 
     >>> matmul([[1.0, 2.0]], [[3.0], [4.0]])
     tensor([[11.]])
+    >>> matmul([[1.0, 2.0]], [[3.0, 4.0]], transpose_y=True)
+    tensor([[11.]])
     """
     x, y = promote(x, y)
+    op = PRODUCTS[transpose_x, transpose_y]
+    if len(x.shape) >= 2 and len(y.shape) >= 2:
+        return apply(op, (x, y))
     if x.ndim == 0 or y.ndim == 0:
         raise ShapeError(f"matmul needs vectors or matrices, got shapes {x.shape} and {y.shape}")
     row, column = x.ndim == 1, y.ndim == 1
-    left = expand_dims(x, 0) if row else x
-    right = expand_dims(y, 1) if column else y
-    if left.shape[-1] != right.shape[-2]:
-        _multiplied(left, right)
-    product = apply(MATMUL, (left, right))
+    if (row and transpose_x) or (column and transpose_y):
+        raise ShapeError(f"a vector has no transpose: shapes {x.shape} and {y.shape}")
+    product = apply(op, (expand_dims(x, 0) if row else x, expand_dims(y, 1) if column else y))
     if row:
         product = squeeze(product, -2)
     return squeeze(product, -1) if column else product

@@ -196,9 +196,9 @@ def prod(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
     axes = normalize_axis(axis, x.ndim)
     kept = tuple(i for i in range(x.ndim) if i not in axes)
     shape, _ = _reduced(x, axes, keepdims)
-    x = reshape(permute_dims(x, kept + axes), (*(x.shape[i] for i in kept), -1)) if x.size else x
-    if not x.size:
-        raise ShapeError(f"the product over axis {axis} has no elements")
+    nonempty(x, axis, "product")
+    count = math.prod(x.shape[i] for i in axes)
+    x = reshape(permute_dims(x, kept + axes), (*(x.shape[i] for i in kept), count))
     # Multiplied pairwise, in halves, so that the rule of multiplication is all that it needs.
     while x.shape[-1] > 1:
         half = x.shape[-1] // 2

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gradlab.errors import TraceError
 from gradlab.graph.dtypes import DType, check_dtype
 from gradlab.graph.op import Op, Shape
-from gradlab.graph.shaping import stop_gradient
+from gradlab.graph.shaping import cast, stop_gradient
 from gradlab.graph.tensor import (
     PYTHON_NUMBERS,
     Params,
@@ -187,7 +187,7 @@ class Trace:
 
     def assign(self, variable: Variable, value: Tensor) -> None:
         """Take note of a new value; as in eager code, no gradient flows through it."""
-        new = stop_gradient(value.astype(variable.dtype) if not variable.weak else value)
+        new = stop_gradient(cast(value, variable.dtype))
         new.weak = variable.weak
         self.assigned[variable] = new
 

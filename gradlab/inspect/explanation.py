@@ -12,9 +12,10 @@ from gradlab.backprop.sweep import reachable, sweep
 from gradlab.errors import DTypeError, GradientError
 from gradlab.graph import Symbol, Tensor, Variable, ones_like
 from gradlab.inspect.drawing import Drawing, notebook, save
+from gradlab.inspect.edges import Edge, Landmarks
 from gradlab.inspect.names import Named, Names, known_names, names_in
 from gradlab.inspect.order import ancestors
-from gradlab.inspect.paths import Edge, Factor, Path, chains, readable
+from gradlab.inspect.paths import Factor, Path
 from gradlab.inspect.picture import picture
 from gradlab.inspect.report import headline, report
 
@@ -69,7 +70,7 @@ def explain(y: Tensor, wrt: Tensor | Variable, names: Named | None = None) -> Ex
             "y was not recorded: compute it inside 'with GradientTape() as tape:', then explain it"
         )
     if not isinstance(wrt, Tensor | Variable):
-        raise GradientError(f"wrt is a {type(wrt).__name__}; give a tensor or a Variable")
+        raise GradientError(f"wrt is of type {type(wrt).__name__}; give a tensor or a Variable")
     for what, x in (("y", y), ("wrt", wrt)):
         if x.dtype.kind != "f":
             raise DTypeError(f"{what} is {x.dtype}, and only floats have derivatives; use astype")
@@ -145,9 +146,9 @@ class Explanation:
     def paths(self) -> Iterator[Path]:
         """The paths, one at a time; their contributions add up to the gradient."""
         incoming = self._incoming
-        seed = ones_like(self.y)
+        seed = self._adjoints[id(self.y)]
         if self.y is self.wrt:
-            yield Path(self.wrt, (), seed, self._shown, self.names)
+            yield Path(self.wrt, (), seed, self._map, self.names)
         # Every edge here leads on to wrt, so the walk meets no dead end. Paths that end alike share
         # the adjoints down to where they part.
         route: list[Edge] = []
@@ -161,9 +162,11 @@ class Explanation:
                 if route:
                     route.pop()
                 continue
-            adjoint = edge.pull(carried[-1])
+            # Where no other path has joined, the sweep has done this step already.
+            whole = carried[-1] is self._adjoints[id(edge.node)]
+            adjoint = edge.contribution if whole else edge.pull(carried[-1])
             if edge.source is self.wrt:
-                yield Path(self.wrt, (edge, *reversed(route)), adjoint, self._shown, self.names)
+                yield Path(self.wrt, (edge, *reversed(route)), adjoint, self._map, self.names)
             else:
                 route.append(edge)
                 carried.append(adjoint)
@@ -177,23 +180,19 @@ class Explanation:
         return Names(self._order, {id(self.wrt): "wrt"} | self._known)
 
     @cached_property
-    def _readable(self) -> tuple[set[int], dict[int, list[Edge]]]:
-        return readable(self.nodes, self.edges, {*self._known, id(self.wrt), id(self.y)})
-
-    @property
-    def _shown(self) -> set[int]:
-        return self._readable[0]
+    def _map(self) -> Landmarks:
+        return Landmarks(self.nodes, self.edges, {*self._known, id(self.wrt), id(self.y)})
 
     @cached_property
     def landmarks(self) -> tuple[Tensor, ...]:
         """The nodes that a reader sees: those with a name, and where paths part or join."""
-        return tuple(x for x in self.nodes if id(x) in self._shown)
+        return tuple(x for x in self.nodes if id(x) in self._map.shown)
 
     @cached_property
     def factors(self) -> tuple[Factor, ...]:
         """The derivatives between landmarks, of which each path takes some."""
-        shown, outgoing = self._readable
-        return tuple(Factor(chain, self.names) for chain in chains(self.landmarks, outgoing, shown))
+        chains = self._map.chains(self.nodes)
+        return tuple(Factor(c, self.names, self._map.passes_others(c)) for c in chains)
 
     def __str__(self) -> str:
         """The paths with their factors, then the landmarks with values and adjoints."""
@@ -236,7 +235,8 @@ class Explanation:
 def _why_not(order: list[Tensor], wrt: Tensor | Variable, held: Tensor) -> str:
     """Why there is no derivative."""
     name = wrt.name or "wrt"
-    if isinstance(wrt, Variable) and any(x.op is None and x.name == name for x in order):
+    replaced = isinstance(wrt, Variable) and all(x is not held for x in order)
+    if replaced and wrt.name and any(x.op is None and x.name == wrt.name for x in order):
         return (
             f"y was computed from an earlier value of {name}: explain it before {name} is assigned"
         )
@@ -245,7 +245,7 @@ def _why_not(order: list[Tensor], wrt: Tensor | Variable, held: Tensor) -> str:
         if any(id(i) in reached for i in x.inputs):
             reached.add(id(x))
             assert x.op is not None
-            if all(x.op.vjps[i] is None for i, _ in enumerate(x.inputs)):
+            if any(id(i) in reached and x.op.vjps[n] is None for n, i in enumerate(x.inputs)):
                 return f"y depends on {name} only through {x.op.name}, which has no derivative"
     return (
         f"y does not depend on {name}: it was not used, or before the tape recorded; compute all "

@@ -32,7 +32,8 @@ def word(text: str) -> Word:
         flat, count = _NESTED.subn("", flat)
     if re.search(r"[,<>=≠≤≥]| (if|as|by|at|and|or) ", flat):
         return Word(text, PHRASE)
-    if flat.startswith("−") or re.search(r" [+−] ", flat):
+    # A function without parentheses, as in "sin x", takes all that follows.
+    if re.search(r"^−| [+−] ", flat) or re.match(r"[^\W\d]\w* (\w|[√|⌊]|$)", flat):
         return Word(text, SUM)
     if re.search(r"[ /·^@²]", flat) or re.match(r"\d.*[^\d.]", text):
         return Word(text, PRODUCT)

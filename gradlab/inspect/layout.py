@@ -40,7 +40,7 @@ def layout(sizes: Sequence[Size], links: Sequence[Link]) -> Layout:
         links: pairs of items, without a cycle, each with a weight: heavy ones are kept straight.
     """
     layers = _layers(len(sizes), [(start, end) for start, end, _ in links])
-    sizes = list(sizes)
+    sizes, count = list(sizes), len(sizes)
     ups: Neighbours = defaultdict(list)
     downs: Neighbours = defaultdict(list)
     # A link over several layers passes through a small item of its own in each.
@@ -57,10 +57,14 @@ def layout(sizes: Sequence[Size], links: Sequence[Link]) -> Layout:
         routes.append(route)
     rows = _ordered(_rows(layers), ups, downs)
     x = _across(rows, [width for width, _ in sizes], ups, downs)
-    y, bottom = {}, 0.0
+    y: dict[int, float] = {}
+    bottom = 0.0
     for row in rows:
         height = max(sizes[i][1] for i in row)
-        y.update(dict.fromkeys(row, bottom + height / 2))
+        y |= dict.fromkeys(row, bottom + height / 2)
+        for i in row:
+            if i >= count:  # a bend passes straight through its row
+                sizes[i] = (sizes[i][0], height)
         bottom += height + GAP_Y
     left = min(x[i] - sizes[i][0] / 2 for i in x)
     right = max(x[i] + sizes[i][0] / 2 for i in x)
@@ -69,7 +73,12 @@ def layout(sizes: Sequence[Size], links: Sequence[Link]) -> Layout:
     for start, *bends, end in routes:
         top = (centres[start][0], centres[start][1] + sizes[start][1] / 2)
         foot = (centres[end][0], centres[end][1] - sizes[end][1] / 2)
-        points.append([top, *(centres[i] for i in bends), foot])
+        through = [
+            (centres[i][0], centres[i][1] + half * sizes[i][1])
+            for i in bends
+            for half in (-0.5, 0.5)
+        ]
+        points.append([top, *through, foot])
     return Layout(centres, points, (right - left, bottom - GAP_Y))
 
 
@@ -153,7 +162,9 @@ def _across(
     for sweep in range(2 * SWEEPS):
         down, settling = sweep % 2 == 0, sweep >= SWEEPS
         for row in rows if down else reversed(rows):
-            heard = {i: [*ups[i] * (down or settling), *downs[i] * (settling or not down)] for i in row}
+            heard = {
+                i: [*ups[i] * (down or settling), *downs[i] * (settling or not down)] for i in row
+            }
             place(row, [_mean(heard[i], x, x[i]) for i in row])
     return x
 

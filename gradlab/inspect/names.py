@@ -7,14 +7,14 @@ from types import FrameType
 
 from gradlab.errors import ArgumentError
 from gradlab.graph import OPS, Symbol, Tensor, Variable
-from gradlab.inspect.formulas import ATOM, Word, filled, word
+from gradlab.inspect.formulas import ATOM, SUM, Word, filled, word
 from gradlab.inspect.values import brief
 
 Named = Mapping[str, Tensor | Variable]
 SHORT = 24
 """Characters of an expression that can stand for a node without a name."""
 LONG = 48
-"""Characters of the formula beside a node's name."""
+"""Characters of a name, and of the formula beside it."""
 SAME_NUMBERS = ("astype", "identity")
 """Ops whose result may go by the name of their input."""
 
@@ -45,14 +45,15 @@ def _tensors(named: Named) -> list[tuple[str, Tensor]]:
     for name, x in named.items():
         if not isinstance(x, Tensor | Variable):
             raise ArgumentError(
-                f"names[{name!r}] is a {type(x).__name__}; give a tensor or a Variable"
+                f"names[{name!r}] is of type {type(x).__name__}; give a tensor or a Variable"
             )
     return [(name, x.held if isinstance(x, Variable) else x) for name, x in named.items()]
 
 
 def _printable(name: str) -> str:
-    """On one line, and without characters that no drawing can show."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+    """Not too long, on one line, and without characters that no drawing can show."""
+    name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+    return name if len(name) <= LONG else f"{name[: LONG - 1]}…"
 
 
 class Names:
@@ -136,6 +137,7 @@ def _constant(x: Tensor) -> Word:
     if isinstance(x, Symbol):
         return Word("input", ATOM)
     if x.size == 1:
-        return word(f"{x.item():.7g}".replace("-", "−"))
+        value = f"{abs(x.item()):.7g}"
+        return Word(f"−{value}", SUM) if x.item() < 0 else Word(value, ATOM)
     text = brief(x)
     return Word(text if text.startswith("[") else f"array{x.shape}", ATOM)

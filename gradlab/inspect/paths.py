@@ -1,15 +1,14 @@
-"""Edges of a backward pass, factors of a derivative, and the paths that they make."""
+"""Factors of a derivative, and the paths that they make."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from gradlab.backprop.sweep import sweep
 from gradlab.graph import Tensor, elementwise_shape, ones_like
+from gradlab.inspect.edges import Edge, Landmarks
 from gradlab.inspect.formulas import product
 from gradlab.inspect.names import SAME_NUMBERS, Names
 from gradlab.inspect.values import brief
@@ -20,36 +19,13 @@ SHOWN_LINKS = 8
 """Nodes or factors of a path that are shown; of a longer one, the first and last four."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Edge:
-    """One use of a node by an operation, and what it adds to that node's adjoint."""
-
-    node: Tensor
-    number: int
-    contribution: Tensor
-
-    @property
-    def source(self) -> Tensor:
-        """The input of ``node`` at this place."""
-        return self.node.inputs[self.number]
-
-    def pull(self, g: Tensor) -> Tensor:
-        """An adjoint of the node carried back over this edge alone, gᵀ · ∂node/∂source."""
-        found: dict[int, Tensor] = {}
-
-        def keep(node: Tensor, number: int, contribution: Tensor) -> None:
-            found[number] = contribution
-
-        sweep([self.node], {id(self.node): g}, {id(self.node), id(self.source)}, keep)
-        return found[self.number]
-
-
 @dataclass(frozen=True, eq=False)
 class Factor:
     """The derivative of one node by another that it was computed from, along one chain of edges.
 
     Attributes:
         edges: from ``start`` to ``end``; nodes in between have no name.
+        passes_others: whether other paths may lead from ``start`` to ``end``.
         name: ``∂end/∂start``.
         text: the derivative as a formula in the nodes' names.
         value: the derivative: of ``start``'s shape if ``end`` is one number, element by element if
@@ -58,6 +34,7 @@ class Factor:
 
     edges: tuple[Edge, ...]
     names: Names
+    passes_others: bool
 
     @property
     def start(self) -> Tensor:
@@ -71,11 +48,11 @@ class Factor:
 
     @cached_property
     def name(self) -> str:
-        """∂end/∂start, with the number of the input if it is used twice."""
+        """∂end/∂start; where other paths lead there too, it says that this is one edge of them."""
         ratio = self.names.ratio(self.end, self.start)
-        uses = sum(x is self.start for x in self.end.inputs)
-        twice = len(self.edges) == 1 and uses > 1
-        return f"{ratio} by input {self.edges[0].number + 1}" if twice else ratio
+        if sum(x is self.start for x in self.end.inputs) > 1:
+            return f"{ratio} by input {self.edges[-1].number + 1}"
+        return f"{ratio} directly" if self.passes_others else ratio
 
     @cached_property
     def text(self) -> str:
@@ -115,8 +92,9 @@ class Factor:
         value, start, end = self.value, self.start, self.end
         if value is None:
             return f"{self.text}, adjoint {end.shape} → {start.shape}"
-        same = self.text.replace("−", "-") == brief(value)
-        shown = self.text if same else f"{self.text} = {brief(value)}"
+        numbers, literal = brief(value), self.text.replace("−", "-")
+        same = numbers == literal or numbers.startswith(f"{literal} everywhere")
+        shown = numbers if same else f"{self.text} = {numbers}"
         return shown if value.size <= start.size else f"{shown}, summed to {start.shape}"
 
 
@@ -140,13 +118,13 @@ class Path:
         wrt: Tensor,
         edges: tuple[Edge, ...],
         contribution: Tensor,
-        shown: set[int],
+        landmarks: Landmarks,
         names: Names,
     ) -> None:
         self.nodes = (wrt, *(edge.node for edge in edges))
         self.edges = edges
         self.contribution = contribution
-        self._shown = shown
+        self._landmarks = landmarks
         self._names = names
 
     @cached_property
@@ -155,15 +133,16 @@ class Path:
         factors, chain = [], []
         for edge in self.edges:
             chain.append(edge)
-            if id(edge.node) in self._shown:
-                factors.append(Factor(tuple(chain), self._names))
+            if id(edge.node) in self._landmarks.shown:
+                passes_others = self._landmarks.passes_others(chain)
+                factors.append(Factor(tuple(chain), self._names, passes_others))
                 chain = []
         return tuple(factors)
 
     @cached_property
     def route(self) -> str:
         """``b → c → y``."""
-        seen = [x for x in self.nodes if id(x) in self._shown]
+        seen = [x for x in self.nodes if id(x) in self._landmarks.shown]
         return " → ".join(_shortened(seen, self._names.title, "… {} more …"))
 
     def __str__(self) -> str:
@@ -189,44 +168,3 @@ def _shortened(items: Sequence[T], text: Callable[[T], str], gap: str) -> list[s
     half = SHOWN_LINKS // 2
     left_out = gap.format(f"{len(items) - 2 * half:,}")
     return [*map(text, items[:half]), left_out, *map(text, items[-half:])]
-
-
-def chains(
-    starts: Iterable[Tensor], outgoing: Mapping[int, Sequence[Edge]], shown: set[int]
-) -> list[tuple[Edge, ...]]:
-    """The chains of edges between the shown nodes."""
-    found = []
-    for start in starts:
-        for edge in outgoing.get(id(start), ()):
-            chain = [edge]
-            while id(chain[-1].node) not in shown:
-                chain.extend(outgoing[id(chain[-1].node)])  # it has one only
-            found.append(tuple(chain))
-    return found
-
-
-def readable(
-    nodes: Sequence[Tensor], edges: Sequence[Edge], named: set[int]
-) -> tuple[set[int], dict[int, list[Edge]]]:
-    """Ids of the nodes that a reader must see, and the edges that go out from each node.
-
-    These are the named ones and those where paths join or part. Two chains between the same nodes
-    would read alike, so the last node in between is shown too.
-    """
-    outgoing: dict[int, list[Edge]] = defaultdict(list)
-    incoming: dict[int, int] = defaultdict(int)
-    for edge in edges:
-        outgoing[id(edge.source)].append(edge)
-        incoming[id(edge.node)] += 1
-    shown = {
-        id(x)
-        for x in nodes
-        if id(x) in named or len(outgoing.get(id(x), ())) != 1 or incoming[id(x)] != 1
-    }
-    side_by_side: dict[tuple[int, int], list[tuple[Edge, ...]]] = defaultdict(list)
-    for chain in chains([x for x in nodes if id(x) in shown], outgoing, shown):
-        side_by_side[id(chain[0].source), id(chain[-1].node)].append(chain)
-    for group in side_by_side.values():
-        if len(group) > 1:
-            shown |= {id(chain[-1].source) for chain in group}
-    return shown, outgoing

@@ -6,6 +6,7 @@ import sys
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from gradlab.errors import ArgumentError
 from gradlab.graph import Graph, Symbol, Tensor
 from gradlab.inspect.drawing import Arrow, Box, Drawing
 from gradlab.inspect.names import Named, Names, known_names, names_in
@@ -69,11 +70,18 @@ def draw(what: Graph | Tensor, names: Named | None = None) -> Drawing:
         what: a ``Graph`` that ``trace`` made, or a tensor computed while a tape recorded.
         names: what to call tensors; otherwise as in ``explain``.
 
+    Raises:
+        ArgumentError: neither a graph nor a tensor.
+
     >>> from gradlab import Spec, trace
     >>> drawing = draw(trace(lambda x: x * 2 + 1, Spec((3,), name="x")))
     >>> [box.title for box in drawing.boxes]
     ['x', '%1 = x · 2', '%2 = %1 + 1']
     """
+    if not isinstance(what, Graph | Tensor):
+        raise ArgumentError(
+            f"cannot draw a {type(what).__name__}; give a tensor, or a graph that trace made"
+        )
     ends = what.outputs if isinstance(what, Graph) else (what,)
     assigned = what.assigned if isinstance(what, Graph) else ()
     order = ancestors(*ends, *(value for _, value in assigned))

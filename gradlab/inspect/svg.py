@@ -111,20 +111,11 @@ def _text(lines: Sequence[str], centre: Point, bold: bool = False) -> str:
 
 
 def _line(points: Sequence[Point], kind: str, tip: bool) -> str:
-    """A smooth line that leaves and arrives upright, with an arrowhead where it ends."""
-    # Catmull and Rom's spline through the bends.
-    slopes = [
-        ((x2 - x1) / 2, (y2 - y1) / 2)
-        for (x1, y1), (x2, y2) in zip(points, points[2:], strict=False)
-    ]
-    ends = [points[1][1] - points[0][1], points[-1][1] - points[-2][1]]
-    slopes = [(0.0, 1.5 * ends[0]), *slopes, (0.0, 1.5 * ends[1])]
+    """A smooth line, upright at each of its points, with an arrowhead where it ends."""
     path = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
-    for (p, q), (u, v) in zip(pairwise(points), pairwise(slopes), strict=True):
-        path.append(
-            f"C{p[0] + u[0] / 3:.1f} {p[1] + u[1] / 3:.1f} "
-            f"{q[0] - v[0] / 3:.1f} {q[1] - v[1] / 3:.1f} {q[0]:.1f} {q[1]:.1f}"
-        )
+    for (x1, y1), (x2, y2) in pairwise(points):
+        middle = (y1 + y2) / 2
+        path.append(f"C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}")
     line = f'<path class="gl-line gl-line-{kind}" d="{"".join(path)}"/>'
     if not tip:
         return line

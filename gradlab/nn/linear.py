@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradlab.errors import ArgumentError, DTypeError, ShapeError
-from gradlab.graph import Tensor, Variable, as_tensor, default_dtype
+from gradlab.graph import Tensor, Variable, as_tensor, default_dtype, matmul
 from gradlab.graph.dtypes import check_dtype
 from gradlab.graph.tensor import Like
 from gradlab.nn.module import Module
@@ -77,5 +77,5 @@ class Linear(Module):
                 f"Linear({self.in_features}, {self.out_features}) takes inputs of shape "
                 f"(..., {self.in_features}), got {x.shape}"
             )
-        z = x @ self.weight.T
+        z = matmul(x, self.weight, transpose_y=True)
         return z if self.bias is None else z + self.bias

@@ -131,8 +131,9 @@ class Adam(Optimizer):
 
     with ``lr`` η >= 0, ``beta1`` β₁ and ``beta2`` β₂ in [0, 1) (ρ₁ and ρ₂ in the lecture), ``eps``
     ε >= 0 outside the root of the corrected moment, s = r = 0 at first, and t = 1 at the first
-    update. PyTorch and optax have the same rule and defaults. Keras adds its ε = 1e-7 to √r, before
-    the correction: as the t-th update, this one with ε / √(1 − β₂ᵗ).
+    update. PyTorch and optax have the same rule; the defaults are PyTorch's. Keras adds its
+    ε = 1e-7 to √r, before the correction, which is this rule with ε / √(1 − β₂ᵗ) at the t-th
+    update.
 
     Raises:
         ArgumentError: an argument is out of its range.

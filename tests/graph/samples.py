@@ -125,15 +125,15 @@ def _any_shape(rng, dtype):
 
 
 def _astype(rng, dtype):
-    return Sample(
-        (normal(rng, shape(rng), dtype),), {"dtype": np.dtype(FLOATS[rng.integers(2)])}
-    )
+    return Sample((normal(rng, shape(rng), dtype),), {"dtype": np.dtype(FLOATS[rng.integers(2)])})
 
 
 def _astype_integer(rng, dtype):
     target = rng.choice(["int64", "int32", "uint8", "bool", str(np.dtype(dtype))])
     x = rng.integers(0, 5, shape(rng))
-    return Sample((x if target == np.dtype(dtype) else x.astype(dtype),), {"dtype": np.dtype(target)})
+    return Sample(
+        (x if target == np.dtype(dtype) else x.astype(dtype),), {"dtype": np.dtype(target)}
+    )
 
 
 def _with_axes(rng, dtype, nonempty):
@@ -196,6 +196,12 @@ def _matmul(rng, dtype):
     return Sample((x, y), {})
 
 
+def _transposed(sample, *which):
+    """Matrices that the row transposes back."""
+    turned = (np.swapaxes(x, -1, -2) if i in which else x for i, x in enumerate(sample.inputs))
+    return Sample(tuple(turned), sample.params)
+
+
 def _recorded(name, function, x):
     """The row as it was applied inside a function of one array."""
     graph = trace(function, Spec(x.shape, x.dtype))
@@ -245,6 +251,9 @@ SAMPLERS = {
     "log_softmax": _along_nonempty_axis,
     "logsumexp": _nonempty_reduction,
     "matmul": _matmul,
+    "matmul_nt": lambda rng, dtype: _transposed(_matmul(rng, dtype), 1),
+    "matmul_tn": lambda rng, dtype: _transposed(_matmul(rng, dtype), 0),
+    "matmul_tt": lambda rng, dtype: _transposed(_matmul(rng, dtype), 0, 1),
     "max": _nonempty_reduction,
     "min": _nonempty_reduction,
     "permute_dims": _permute_dims,

@@ -23,7 +23,9 @@ def subscripts(draw):
         term = "".join(rng.choice(list(letters), rng.integers(0, 4)))
         lengths = [LENGTHS[c] for c in term]
         if dots and rng.random() < 0.7:
-            batch = [1 if rng.random() < 0.3 else n for n in dots[int(rng.integers(len(dots) + 1)) :]]
+            batch = [
+                1 if rng.random() < 0.3 else n for n in dots[int(rng.integers(len(dots) + 1)) :]
+            ]
             place = int(rng.integers(len(term) + 1))
             term = term[:place] + "..." + term[place:]
             lengths[place:place] = batch
@@ -100,7 +102,13 @@ def test_subscripts_that_do_not_fit(text, shapes, says):
 
 @pytest.mark.parametrize(
     ("a", "b"),
-    [((2, 3), (3, 4)), ((3,), (3,)), ((3,), (5, 3, 2)), ((5, 2, 3), (3,)), ((4, 1, 2, 3), (5, 3, 2))],
+    [
+        ((2, 3), (3, 4)),
+        ((3,), (3,)),
+        ((3,), (5, 3, 2)),
+        ((5, 2, 3), (3,)),
+        ((4, 1, 2, 3), (5, 3, 2)),
+    ],
 )
 def test_matmul_as_numpy(a, b):
     rng = np.random.default_rng(0)

@@ -45,7 +45,7 @@ def same(optimizer, one, two):
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_compiled_is_eager(single, optimizer):
     eager = eager_run(optimizer, single)
     reset(single)
@@ -56,7 +56,7 @@ def test_compiled_is_eager(single, optimizer):
     assert state.count.item() == UPDATES
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS[:7], ids=repr)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS[:7])
 def test_a_loop_is_eager(single, optimizer):
     eager = eager_run(optimizer, single)
     reset(single)
@@ -71,7 +71,7 @@ def test_a_loop_is_eager(single, optimizer):
     same(optimizer, eager, (losses.tolist(), everything(state)))
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_learns(single, optimizer):
     losses, _ = eager_run(optimizer, single)
     assert losses[-1] < losses[0]

@@ -1,0 +1,285 @@
+"""GradientTape: the lecture's example, and the semantics of TensorFlow's tape."""
+
+import time
+
+import numpy as np
+import pytest
+
+import gradlab as gl
+from gradlab.errors import DTypeError, GradientError
+from gradlab.graph.tensor import active
+
+
+def test_the_example_of_the_lecture():
+    """y = (a + b)(b + 1) at a = 2, b = 1: ∂y/∂a = d = 2 and ∂y/∂b = c + d = 5."""
+    a, b = gl.Variable([2.0]), gl.Variable([1.0])
+    with gl.GradientTape(persistent=True) as tape:
+        tape.watch(a)
+        tape.watch(b)
+        c = a + b
+        d = b + 1
+        y = c * d
+        loss = y
+    np.testing.assert_array_equal(loss, [6])
+    np.testing.assert_array_equal(tape.gradient(loss, a), [2])
+    np.testing.assert_array_equal(tape.gradient(loss, b), [5])
+    np.testing.assert_array_equal(tape.gradient(loss, [c, d])[0], [2])
+    np.testing.assert_array_equal(tape.gradient(loss, [c, d])[1], [3])
+
+
+def test_a_tape_that_is_not_persistent_answers_once():
+    x = gl.Variable(3.0)
+    with gl.GradientTape() as tape:
+        y = x * x
+    assert tape.gradient(y, x).item() == 6
+    for ask in (tape.gradient, tape.jacobian):
+        with pytest.raises(GradientError, match="persistent=True"):
+            ask(y, x)
+
+
+def test_a_persistent_tape_answers_the_same_again():
+    x = gl.Variable([1.0, 2.0])
+    with gl.GradientTape(persistent=True) as tape:
+        y = x * x
+        z = y * y
+    for _ in range(3):
+        np.testing.assert_array_equal(tape.gradient(y, x), [2, 4])
+        np.testing.assert_array_equal(tape.gradient(z, x), [4, 32])
+        np.testing.assert_array_equal(tape.gradient(z, y), [2, 8])
+
+
+def test_trainable_variables_are_watched_and_tensors_are_not():
+    w, fixed = gl.Variable(1.0, name="w"), gl.Variable(2.0, trainable=False, name="fixed")
+    count, x = gl.Variable(3, name="count"), gl.tensor(4.0, name="x")
+    with gl.GradientTape(persistent=True) as tape:
+        y = w * fixed * count * x
+    assert tape.watched_variables() == (w,)
+    assert tape.gradient(y, w).item() == 24
+    for source in (fixed, count, x):
+        with pytest.raises(GradientError, match=f"{source.name} was not watched"):
+            tape.gradient(y, source)
+    with gl.GradientTape() as tape:
+        tape.watch([fixed, {"x": x}])
+        y = w * fixed * x
+    assert [g.item() for g in tape.gradient(y, [fixed, x])] == [4, 2]
+
+
+def test_variables_can_be_left_to_watch():
+    a, b = gl.Variable(2.0), gl.Variable(3.0)
+    with gl.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        tape.watch(b)
+        y = a * b
+    assert tape.watched_variables() == (b,)
+    assert tape.gradient(y, b).item() == 2
+    assert tape.gradient(y, a, unconnected="none") is None
+
+
+def test_what_cannot_be_watched():
+    tape = gl.GradientTape()
+    with pytest.raises(DTypeError, match="only floats"):
+        tape.watch(gl.tensor([1, 2]))
+    with pytest.raises(GradientError, match="ndarray"):
+        tape.watch(np.ones(2))
+
+
+def test_why_a_source_is_unconnected():
+    x = gl.Variable([1.0, 2.0], name="x")
+    z = gl.Variable([5.0], name="z")
+    late = gl.tensor(1.0, name="late")
+    with gl.GradientTape(persistent=True) as tape:
+        z.read()
+        place = gl.argmax(x * 2)
+        y = place * gl.tensor(1.0)
+        stopped = gl.stop_gradient(x).sum()
+        early = late * 2 + x.sum()
+        tape.watch(late)
+    for target, source, says in [
+        (y, x, "only through argmax, which has no derivative"),
+        (stopped, x, "only through stop_gradient"),
+        (y, z, "does not depend on z"),
+        (early, late, "late was watched after it was used"),
+    ]:
+        with pytest.raises(GradientError, match=says) as caught:
+            tape.gradient(target, source)
+        assert "\n" not in str(caught.value)
+        assert tape.gradient(target, source, unconnected="none") is None
+        zero = tape.gradient(target, source, unconnected="zero")
+        np.testing.assert_array_equal(zero, np.zeros(source.shape), strict=False)
+        assert (zero.shape, zero.dtype) == (source.shape, source.dtype)
+    with pytest.raises(GradientError, match="'raise', 'none' or 'zero'"):
+        tape.gradient(y, x, unconnected="nothing")
+
+
+def test_sources_come_as_a_nest():
+    a, b = gl.Variable(2.0), gl.Variable(3.0)
+    with gl.GradientTape() as tape:
+        y = a * b
+    found = tape.gradient(y, {"a": a, "both": (a, [b])})
+    assert found["a"].item() == found["both"][0].item() == 3
+    assert found["both"][1][0].item() == 2
+
+
+def test_targets_add_up_and_count_as_their_sum():
+    x = gl.Variable([1.0, 2.0])
+    with gl.GradientTape(persistent=True) as tape:
+        y = x * x
+        z = 3 * x
+    np.testing.assert_array_equal(tape.gradient([y, z], x), [5, 7])
+    np.testing.assert_array_equal(tape.gradient([y, y], x), [4, 8])
+    np.testing.assert_array_equal(tape.gradient([y, z], x, list(np.diag([1.0, 10.0]))), [2, 30])
+    np.testing.assert_array_equal(tape.gradient(x, x), [1, 1])
+
+
+def test_output_gradients():
+    x = gl.Variable([1.0, 2.0])
+    with gl.GradientTape(persistent=True) as tape:
+        y = x * x
+    g = tape.gradient(y, x, output_gradients=np.array([1.0, 10.0]))
+    np.testing.assert_array_equal(g, [2, 40])
+    assert g.dtype == np.float32  # whatever the dtype of the seed
+    with pytest.raises(GradientError, match=r"\(3,\) for a target of \(2,\)"):
+        tape.gradient(y, x, output_gradients=np.ones(3))
+    with pytest.raises(GradientError, match="1 output_gradients, 2 targets"):
+        tape.gradient([y, y], x, output_gradients=[np.ones(2)])
+
+
+def test_nested_tapes_to_third_order():
+    x = gl.Variable(2.0)
+    with gl.GradientTape() as third, gl.GradientTape() as second:
+        with gl.GradientTape() as first:
+            y = x**5
+        d1 = first.gradient(y, x)
+        d2 = second.gradient(d1, x)
+    d3 = third.gradient(d2, x)
+    assert [d.item() for d in (d1, d2, d3)] == [80, 160, 240]
+
+
+def test_a_gradient_taken_inside_a_persistent_tape_is_recorded():
+    x = gl.Variable(3.0)
+    with gl.GradientTape(persistent=True) as tape:
+        y = x**3
+        slope = tape.gradient(y, x)
+    assert tape.gradient(slope, x).item() == 18
+
+
+def test_a_gradient_taken_inside_a_tape_that_is_not_persistent_ends_it():
+    x = gl.Variable(3.0)
+    with gl.GradientTape() as tape:
+        y = x * x
+        slope = tape.gradient(y, x)
+        assert tape not in active.tapes
+        x * 2
+    assert slope.item() == 6
+    assert active.tapes == []
+
+
+def test_a_variable_read_twice_with_a_new_value_in_between():
+    """Both readings are of the variable, each with the value of its time."""
+    x = gl.Variable(2.0)
+    with gl.GradientTape() as tape:
+        y = x * x
+        x.assign(10.0)
+        y = y + 3 * x * x
+    assert y.item() == 304
+    assert tape.gradient(y, x).item() == 2 * 2 + 6 * 10
+
+
+def test_stop_recording():
+    x = gl.Variable(2.0)
+    with gl.GradientTape(persistent=True) as tape:
+        y = x * x
+        with tape.stop_recording():
+            hidden = x * 5
+        z = y + hidden
+    assert tape.gradient(z, x).item() == 4
+    with gl.GradientTape() as tape:
+        with pytest.raises(ZeroDivisionError), tape.stop_recording():
+            raise ZeroDivisionError
+        y = x * x  # it goes on after an error too
+    assert tape.gradient(y, x).item() == 4
+
+
+def test_reset_forgets():
+    x = gl.Variable(2.0)
+    with gl.GradientTape() as tape:
+        y = x * x
+        tape.reset()
+        z = x * 3
+    assert tape.gradient([y, z], x).item() == 3
+    tape.reset()
+    with tape:
+        y = x * x
+    assert tape.gradient(y, x).item() == 4  # as a new one
+
+
+def test_a_tape_goes_on_when_it_is_entered_again():
+    x = gl.Variable(2.0)
+    tape = gl.GradientTape()
+    with tape:
+        y = x * x
+        with pytest.raises(GradientError, match="recording already"), tape:
+            pass
+    with tape:
+        z = y * y
+    assert tape.gradient(z, x).item() == 32
+    assert active.tapes == []
+
+
+def test_jacobian():
+    x = gl.Variable(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    b = gl.Variable(np.array([5.0, 6.0]))
+    with gl.GradientTape() as tape:
+        y = x @ b + b
+    by = tape.jacobian(y, {"x": x, "b": b})
+    expected = np.zeros((2, 2, 2))
+    expected[[0, 1], [0, 1]] = [5, 6]
+    np.testing.assert_array_equal(by["x"], expected)
+    np.testing.assert_array_equal(by["b"], x.numpy() + np.eye(2))
+    with gl.GradientTape() as tape:
+        y = b * 2
+    assert tape.jacobian(y, x, unconnected="none") is None
+
+
+def test_the_seed_and_the_values_stay_as_they_were():
+    x = gl.Variable([1.0, 2.0])
+    seed = np.array([1.0, 10.0], np.float32)
+    with gl.GradientTape(persistent=True) as tape:
+        y = x * x
+    nodes = len(tape._nodes)
+    g = tape.gradient(y, x, seed)
+    np.testing.assert_array_equal(seed, [1, 10])
+    np.testing.assert_array_equal(y, [1, 4])
+    assert len(tape._nodes) == nodes
+    np.testing.assert_array_equal(g, tape.gradient(y, x, seed))
+
+
+def test_a_chain_of_a_hundred_thousand_ops():
+    x = gl.Variable(np.array(1.0))
+    with gl.GradientTape() as tape:
+        y = x
+        for _ in range(100_000):
+            y = y + 1e-5
+    assert tape.gradient(y, x).item() == 1
+
+
+def test_a_tower_of_diamonds_costs_what_its_edges_cost():
+    """2⁶⁰ paths from x to y, but 120 edges."""
+    x = gl.Variable(np.array(1.0))
+    with gl.GradientTape() as tape:
+        y = x
+        for _ in range(60):
+            y = 0.5 * y + 0.5 * y
+    start = time.perf_counter()
+    assert tape.gradient(y, x).item() == 1
+    assert time.perf_counter() - start < 1  # milliseconds; paths would take ages
+
+
+def test_tapes_of_other_threads_do_not_record():
+    import threading
+
+    x = gl.Variable(2.0)
+    with gl.GradientTape() as tape:
+        worker = threading.Thread(target=lambda: x * x)
+        worker.start()
+        worker.join()
+    assert tape.watched_variables() == ()

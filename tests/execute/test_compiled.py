@@ -1,0 +1,292 @@
+"""compile: the same bits as eager code, traced once for each kind of arguments."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gradlab as gl
+from gradlab.errors import ArgumentError, TraceError
+from gradlab.execute import Compiled, compiled, program
+from gradlab.graph import Spec, trace
+from tests.graph.samples import shape
+
+# --- random programs --------------------------------------------------------------------------
+
+UNARY = [gl.negative, gl.square, gl.tanh, gl.abs, gl.sigmoid, gl.exp, gl.sin, gl.relu, gl.floor]
+BINARY = [gl.add, gl.subtract, gl.multiply, gl.divide, gl.maximum, gl.minimum]
+COMPARING = [gl.less, gl.greater_equal, gl.equal]
+REDUCING = [gl.sum, gl.mean, gl.max, gl.logsumexp, gl.norm, gl.prod]
+KINDS = ["float32", "float64", "int64", "int32", float, int]
+
+
+def argument(rng, kind, size):
+    """An array of a dtype, or a Python number."""
+    if isinstance(kind, type):
+        return kind(rng.integers(1, 4)) + kind(0)
+    return np.asarray(rng.integers(1, 4, size) if "int" in kind else rng.normal(size=size), kind)
+
+
+def random_program(seed):
+    """A function of some arrays and numbers, and such arguments."""
+    rng = np.random.default_rng(seed)
+    size = shape(rng, int(rng.integers(0, 4)), low=1)
+    kinds = [KINDS[i] for i in rng.integers(len(KINDS), size=int(rng.integers(1, 4)))]
+    arguments = [argument(rng, kind, size) for kind in kinds]
+
+    def function(*values):
+        choice = np.random.default_rng(seed)
+        made = [*values, gl.tensor([0.5]), 2.0]
+
+        def pick(some):
+            return some[int(choice.integers(len(some)))]
+
+        for _ in range(8):
+            kind = choice.integers(6)
+            x, y = pick(made), pick(made)
+            if kind == 0:
+                made.append(pick(UNARY)(x))
+            elif kind == 1:
+                made.append(pick(REDUCING)(x, None, bool(choice.integers(2))))
+            elif kind == 2:
+                made.append(gl.where(pick(COMPARING)(x, y), x, y))
+            elif kind == 3:
+                made.append(gl.stack([gl.sum(x), y if np.ndim(y) == 0 else gl.mean(y)]))
+            else:
+                made.append(pick(BINARY)(x, y))
+            if choice.random() < 0.1:
+                made[-1] = gl.as_tensor(made[-1]).astype("float64")
+            if len(made[-1].shape) and made[-1].shape not in ((1,) * made[-1].ndim, size):
+                made[-1] = made[-1][(0,) * made[-1].ndim]
+        return {"last": made[-1], "all": made[len(values) + 2 :]}
+
+    return function, arguments
+
+
+@settings(max_examples=300)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_random_programs_give_the_same_bits(seed):
+    function, arguments = random_program(seed)
+    compiled_function = gl.compile(function)
+    with np.errstate(all="ignore"):
+        eager = function(*arguments)
+    fast = compiled_function(*arguments)
+    for x, y in zip(eager["all"], fast["all"], strict=True):
+        assert (x.dtype, x.shape, x.weak) == (y.dtype, y.shape, y.weak)
+        assert x.value.tobytes() == y.value.tobytes()
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_gradients_of_random_programs_give_the_same_bits(seed):
+    function, arguments = random_program(seed)
+    floats = [x for x in arguments if np.asarray(x).dtype.kind == "f"]
+
+    def gradients(*xs):
+        given = iter(xs)
+        mixed = [next(given) if np.asarray(a).dtype.kind == "f" else a for a in arguments]
+        with gl.GradientTape() as tape:
+            mixed = [gl.identity(x) for x in mixed]
+            sources = [x for x in mixed if x.dtype.kind == "f"]
+            tape.watch(sources)
+            loss = gl.sum(function(*mixed)["last"])
+        return tape.gradient(loss, sources, unconnected="zero")
+
+    with np.errstate(all="ignore"):
+        eager = gradients(*floats)
+    for x, y in zip(eager, gl.compile(gradients)(*floats), strict=True):
+        assert (x.dtype, x.shape) == (y.dtype, y.shape)
+        assert x.value.tobytes() == y.value.tobytes()
+
+
+# --- when it is traced ------------------------------------------------------------------------
+
+
+def counted(function):
+    """Also counts how often the Python code ran."""
+    calls = []
+
+    def wrapper(*args):
+        calls.append(args)
+        return function(*args)
+
+    return gl.compile(wrapper), calls
+
+
+def test_another_number_shape_or_dtype():
+    fast, calls = counted(lambda x, rate: x * rate)
+    x = np.ones(3, np.float32)
+    for rate in (0.1, 0.2, 0.3):
+        np.testing.assert_array_equal(fast(x, rate), x * rate)
+    assert len(calls) == 1  # a number is an input
+    fast(x, 2)
+    assert len(calls) == 2  # a whole one is of another kind
+    fast(np.ones(4, np.float32), 0.1)
+    fast(x.astype(float), 0.1)
+    assert len(calls) == 4
+    fast(x, 0.9)
+    fast(gl.tensor(x), 0.9)
+    assert len(calls) == 4
+    assert fast(x, gl.tensor(0.5)).dtype == np.float32
+    assert len(calls) == 5  # a tensor is no Python number
+
+
+def test_text_none_and_the_form_of_nests_are_fixed():
+    def function(how, nest, last):
+        assert last is None
+        return gl.add(*nest) if how == "add" else gl.multiply(*nest)
+
+    fast, calls = counted(function)
+    assert fast("add", [2.0, 3.0], None).item() == 5
+    assert fast("multiply", [2.0, 3.0], None).item() == 6
+    assert fast("add", (2.0, 4.0), None).item() == 6
+    assert fast("add", [5.0, 3.0], None).item() == 8
+    assert len(calls) == 3
+
+
+def test_programs_used_longest_ago_are_forgotten(monkeypatch):
+    monkeypatch.setattr(compiled, "CACHE_SIZE", 3)
+    fast, calls = counted(lambda x: x * 2)
+    for n in (1, 2, 3, 1, 4):  # 2 was used longest ago when 4 comes
+        fast(np.ones(n))
+    assert len(calls) == 4
+    fast(np.ones(1))
+    fast(np.ones(3))
+    assert len(calls) == 4
+    fast(np.ones(2))
+    assert len(calls) == 5
+
+
+def test_within_a_trace_or_under_a_tape_the_function_itself_runs():
+    inner, calls = counted(lambda x: x * x)
+    assert gl.grad(inner)(3.0).item() == 6
+    graph = trace(lambda x: inner(x) + 1, Spec())
+    assert [node.op.name for node in graph.nodes] == ["multiply", "add"]
+    assert len(calls) == 2
+
+
+# --- state ------------------------------------------------------------------------------------
+
+
+def test_variables_are_read_and_assigned_at_every_call():
+    w, count = gl.Variable([1.0, 2.0]), gl.Variable(0, trainable=False)
+
+    @gl.compile
+    def step(x):
+        w.assign(w * x)
+        count.assign(count + 1)
+        return w.sum()
+
+    assert step(2.0).item() == 6
+    assert step(2.0).item() == 12
+    w.assign([1.0, 1.0])  # from outside
+    assert step(3.0).item() == 6
+    assert int(count) == 3
+    assert w.dtype == np.float32
+
+
+def test_variables_may_change_places():
+    a, b = gl.Variable(1.0), gl.Variable(2.0)
+
+    @gl.compile
+    def swap():
+        first = a.read()
+        a.assign(b)
+        b.assign(first)
+
+    assert swap() is None
+    assert (float(a), float(b)) == (2, 1)
+
+
+def test_a_training_step_as_in_the_lecture():
+    def train(make):
+        w = gl.Variable(np.array([1.0, -1.0]))
+
+        def step(x, y, rate):
+            with gl.GradientTape() as tape:
+                loss = gl.mean((x @ w - y) ** 2)
+            w.assign(w - rate * tape.gradient(loss, w))
+            return loss
+
+        run = make(step)
+        x = np.random.default_rng(0).normal(size=(8, 2))
+        losses = [run(x, x.sum(1), 0.1 / (1 + i)).item() for i in range(10)]
+        return losses, w.numpy()
+
+    eager, fast = train(lambda step: step), train(gl.compile)
+    assert eager[0] == fast[0]
+    assert eager[0][-1] < eager[0][0] / 2
+    np.testing.assert_array_equal(eager[1], fast[1])
+
+
+def test_what_is_kept_is_no_view_of_the_callers_arrays():
+    last = gl.Variable([0.0, 0.0])
+    keep = gl.compile(lambda x: last.assign(x.reshape(2)))
+    batch = np.array([[1.0, 2.0]], np.float32)
+    keep(batch)
+    batch[:] = 9
+    np.testing.assert_array_equal(last, [1, 2])
+
+
+def test_a_weak_result_stays_weak():
+    half = gl.compile(lambda rate: rate / 2)(0.2)
+    assert (gl.tensor([1.0]) * half).dtype == np.float32
+
+
+def test_a_diverging_run_shows_it_without_a_warning():
+    assert np.isnan(gl.compile(lambda x: gl.log(x) * 0)(-1.0).item())
+
+
+# --- programs ---------------------------------------------------------------------------------
+
+
+def test_outputs_that_no_op_made():
+    w = gl.Variable([5.0])
+    graph = trace(lambda x: (x, w, gl.tensor([7.0]), 3.0), Spec((1,)))
+    outputs, assigned = program(graph).run([np.ones(1)], [w.held.value])
+    assert [x.item() for x in outputs] == [1, 5, 7, 3]
+    assert assigned == []
+
+
+def test_memory_of_what_nothing_reads_again_is_given_back():
+    def chain(x):
+        for _ in range(5):
+            x = x + 1
+        return x
+
+    ready = program(trace(chain, Spec((3,))))
+    freed = [slot for *_, free in ready.steps for slot in free]
+    assert len(freed) == len(set(freed)) == 4  # all but the output
+
+
+@pytest.mark.parametrize(
+    ("x", "name"), [(1.0, None), (0.0, "log"), (-1.0, "log"), (np.inf, "x"), (1e300, "square")]
+)
+def test_the_first_tensor_that_is_not_finite(x, name):
+    w = gl.Variable(np.array(1.0), name="w")
+    graph = trace(lambda x: gl.log(gl.square(x) * gl.sign(x)) + w, Spec((), float, name="x"))
+    ready = program(graph)
+    found = ready.first_nonfinite([np.array(x)], [np.array(1.0)])
+    assert (None if found is None else found.op.name if found.op else found.name) == name
+    found = ready.first_nonfinite([np.array(1.0)], [np.array(np.nan)])
+    assert found.name == "w"
+
+
+def test_errors():
+    with pytest.raises(ArgumentError, match="unknown executor 'nump'; did you mean 'numpy'"):
+        gl.compile(lambda x: x, executor="nump")
+    with pytest.raises(ArgumentError, match="unknown executor"):
+        program(trace(lambda x: x, Spec()), "fast")
+    with pytest.raises(TraceError, match="where"):
+        gl.compile(lambda x: x if x > 0 else -x)(1.0)
+
+
+def test_it_looks_like_the_function():
+    def step(x):
+        """Say what it does."""
+        return x
+
+    fast = gl.compile(step)
+    assert isinstance(fast, Compiled)
+    assert (fast.__name__, fast.__doc__) == ("step", "Say what it does.")
+    assert fast.graph(1.0).inputs[0].weak

@@ -1,0 +1,201 @@
+"""Functions written with ops: the same as NumPy's over any axes, and right at their kinks."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gradlab as gl
+from gradlab.errors import ArgumentError, ShapeError
+from tests.graph.samples import shape
+
+seeds = st.integers(0, 2**32 - 1)
+
+REDUCTIONS = {
+    "sum": np.sum,
+    "mean": np.mean,
+    "var": np.var,
+    "max": np.max,
+    "min": np.min,
+    "prod": np.prod,
+    "logsumexp": lambda x, axis, keepdims: np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims)),
+    "norm": lambda x, axis, keepdims: np.sqrt(np.sum(x**2, axis=axis, keepdims=keepdims)),
+}
+
+
+def random_axis(rng, ndim):
+    """None, one axis or several, counted from either end."""
+    kind = rng.integers(3)
+    if kind == 0 or ndim == 0:
+        return None
+    chosen = [int(a) for a in rng.permutation(ndim)[: rng.integers(1, ndim + 1)]]
+    chosen = [a - ndim if rng.random() < 0.5 else a for a in chosen]
+    return chosen[0] if kind == 1 else tuple(chosen)
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+@settings(max_examples=60)
+@given(seed=seeds)
+def test_reductions_as_numpy(name, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape(rng))
+    axis, keepdims = random_axis(rng, x.ndim), bool(rng.integers(2))
+    taken = x.shape if axis is None else np.array(x.shape)[np.atleast_1d(axis)]
+    if 0 in taken and name not in ("sum", "norm"):
+        with pytest.raises(ShapeError, match="no elements"):
+            getattr(gl, name)(x, axis, keepdims)
+        return
+    expected = REDUCTIONS[name](x, axis=axis, keepdims=keepdims)
+    found = getattr(gl, name)(x, axis, keepdims)
+    assert found.shape == np.shape(expected)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [gl.prod, gl.var, gl.norm, lambda x: gl.norm(x, ord=1), lambda x: gl.norm(x, ord=np.inf)],
+)
+@pytest.mark.parametrize("size", [(), (1,), (5,), (2, 3), (3, 1, 2)])
+def test_derivatives_of_composite_reductions(function, size):
+    gl.check_grads(function, [np.random.default_rng(0).uniform(0.5, 2, size)])
+
+
+@settings(max_examples=40)
+@given(seed=seeds)
+def test_functions_that_move_numbers_as_numpy(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape(rng, int(rng.integers(1, 4))))
+    axis = int(rng.integers(-x.ndim, x.ndim))
+
+    def same(found, expected):
+        np.testing.assert_array_equal(found, expected, strict=True)
+
+    same(gl.cumsum(x, axis), np.cumsum(x, axis))
+    same(gl.stack([x, 2 * x], axis), np.stack([x, 2 * x], axis))
+    same(gl.concat([x, 2 * x], axis), np.concatenate([x, 2 * x], axis))
+    same(gl.expand_dims(x, axis), np.expand_dims(x, axis))
+    same(gl.squeeze(gl.expand_dims(x, (0, -1)), (0, -1)), x)
+    same(gl.tensor(x).T, x.T)
+    same(
+        gl.reshape(x, -1) if x.size else gl.reshape(x, (0,)), x.reshape(-1) if x.size else x.ravel()
+    )
+    same(gl.flatten(x, 1), x.reshape(x.shape[0], int(np.prod(x.shape[1:]))))
+    cut = int(rng.integers(x.shape[axis] + 1))
+    parts = gl.split(x, [cut, x.shape[axis] - cut], axis)
+    for part, expected in zip(parts, np.split(x, [cut], axis), strict=True):
+        same(part, expected)
+    if x.ndim > 1:
+        same(gl.tensor(x).mT, np.swapaxes(x, -1, -2))
+
+
+SLOPES_AT_KINKS = [
+    (lambda x: gl.clip(x, -1, 1), [-1.0, 1.0], [1, 1]),  # at the bounds it is the identity
+    (lambda x: gl.clip(x, -1, 1), [-1.1, 1.1], [0, 0]),
+    (gl.leaky_relu, [0.0, -0.0], [0.01, 0.01]),
+    (lambda x: gl.elu(x, 0.5), [0.0], [0.5]),
+    (gl.relu, [0.0, -0.0], [0, 0]),
+    (gl.norm, [0.0, 0.0], [0, 0]),
+    (lambda x: gl.norm(x, ord=1), [0.0, 2.0], [0, 1]),
+    (lambda x: gl.norm(x, ord=np.inf), [2.0, -2.0], [0.5, -0.5]),
+    (gl.sort, [1.0, 1.0], [10, 1]),
+]
+
+
+@pytest.mark.parametrize(("function", "x", "slope"), SLOPES_AT_KINKS)
+def test_slopes_at_the_kinks_of_composite_functions(function, x, slope):
+    weights = [10.0, 1.0] if function is gl.sort else 1.0
+    found = gl.grad(lambda x: (function(x) * weights).sum())(np.array(x))
+    np.testing.assert_array_equal(found, slope)
+
+
+def test_clip_by_tensors():
+    """At a bound the adjoint is x's; outside, the bound's."""
+    x, low = np.array([-2.0, 0.0, 1.0]), np.array(0.0)
+    by_x, by_low = gl.grad(lambda x, low: gl.clip(x, low).sum(), (0, 1))(x, low)
+    np.testing.assert_array_equal(by_x, [0, 1, 1])
+    np.testing.assert_array_equal(by_low, 1)
+    np.testing.assert_array_equal(gl.clip(np.array([np.nan, 5.0]), 0, 1), [np.nan, 1])
+
+
+def test_second_derivatives_at_kinks_are_finite():
+    cases = [
+        (lambda x: gl.norm(x), np.zeros(2)),
+        (lambda x: gl.sqrt(x).sum(), np.zeros(2)),
+        (lambda x: gl.max(x), np.ones(3)),
+        (lambda x: (x**3).sum(), np.zeros(2)),
+        (lambda x: (x**1).sum(), np.zeros(2)),
+        (lambda x: gl.pow(x, np.array([0.0, 1.0])).sum(), np.zeros(2)),
+        (lambda x: gl.relu(x).sum(), np.zeros(2)),
+        (lambda x: gl.elu(x).sum(), np.array([0.0, 1e4])),
+        (lambda x: gl.softplus(x).sum(), np.array([-1e4, 1e4])),
+    ]
+    for function, x in cases:
+        assert np.isfinite(gl.hessian(function)(x).numpy()).all()
+
+
+def test_ties_share_the_adjoint_to_second_order():
+    """max(x)² has the gradient 2 max(x) · share, so that its Hessian is 2 share shareᵀ."""
+    share = np.array([0.5, 0.0, 0.5])
+    hessian = gl.hessian(lambda x: gl.max(x) ** 2)(np.array([2.0, 1.0, 2.0]))
+    np.testing.assert_allclose(hessian, 2 * np.outer(share, share))
+
+
+def test_a_branch_not_taken_leaves_no_nan():
+    x = np.array([0.0, 4.0])
+    safe = gl.grad(lambda x: gl.where(x > 0, gl.log(gl.where(x > 0, x, 1.0)), 0).sum())
+    np.testing.assert_array_equal(safe(x), [0, 0.25])
+    np.testing.assert_array_equal(gl.grad(lambda x: gl.where(x > 0, x, np.nan).sum())(x), [0, 1])
+
+
+def test_stable_forms():
+    x = np.array([-1e4, 1e4])
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        np.testing.assert_array_equal(gl.softplus(x), [0, 1e4])
+        np.testing.assert_array_equal(gl.log_softmax(x), [-2e4, 0])
+        np.testing.assert_array_equal(gl.softmax(x), [0, 1])
+        np.testing.assert_array_equal(gl.logsumexp(x), 1e4)
+    with np.errstate(divide="ignore"):
+        assert gl.logsumexp([-np.inf, -np.inf]).item() == -np.inf
+    assert gl.logsumexp([np.inf, 0.0]).item() == np.inf
+    # near 1 the slope of asin needs 1 − |x| in full precision
+    x = np.float32(1 - 2**-20)
+    np.testing.assert_allclose(gl.grad(gl.asin)(x), 1 / np.sqrt(1 - np.float64(x) ** 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "says"),
+    [
+        (lambda x: gl.sum(x, 2), ShapeError, "axis 2 is out of range for 2 axes"),
+        (lambda x: gl.sum(x, (0, -2)), ShapeError, "twice"),
+        (lambda x: gl.max(x[:0]), ShapeError, "no elements"),
+        (lambda x: gl.mean(x[:0]), ShapeError, "no elements"),
+        (lambda x: gl.softmax(x[:, :0]), ShapeError, "no elements"),
+        (lambda x: gl.var(x[:1], 0, correction=1), ArgumentError, "needs more than 1 elements"),
+        (lambda x: gl.norm(x, ord=3), ArgumentError, "1, 2 and inf"),
+        (lambda x: gl.reshape(x, (4, 2)), ShapeError, r"\(2, 3\) \(6 elements\) to \(4, 2\)"),
+        (lambda x: gl.reshape(x, (-2, -3)), ShapeError, "cannot reshape"),
+        (lambda x: gl.reshape(x, (-1, -1)), ShapeError, "cannot reshape"),
+        (lambda x: gl.permute_dims(x, (0,)), ShapeError, "each of the 2 axes once"),
+        (lambda x: gl.permute_dims(x, (0, 0)), ShapeError, "twice"),
+        (lambda x: gl.broadcast_to(x, (3, 3)), ShapeError, "broadcast"),
+        (lambda x: gl.matrix_transpose(x[0]), ShapeError, "at least 2 axes"),
+        (lambda x: gl.squeeze(x, 0), ShapeError, "length is not 1"),
+        (lambda x: gl.concat([x, x[0]]), ShapeError, "cannot concatenate"),
+        (lambda x: gl.concat([x, x[:, :2]]), ShapeError, "cannot concatenate"),
+        (lambda x: gl.concat([]), ShapeError, "nothing to join"),
+        (lambda x: gl.split(x, 2, 1), ShapeError, "cannot split length 3 into 2"),
+        (lambda x: gl.split(x, 0), ShapeError, "cannot split"),
+        (lambda x: gl.pad(x, ((1, 1),)), ShapeError, "for each axis"),
+        (lambda x: gl.take_along_axis(x, [0]), ShapeError, "must have the axes"),
+        (lambda x: x + np.ones(2), ShapeError, "do not broadcast"),
+        (lambda x: gl.where(x > 0, x, np.ones(2)), ShapeError, "do not broadcast"),
+    ],
+)
+def test_one_clear_line_eager_and_traced(wrong, error, says):
+    for attempt in (
+        lambda: wrong(gl.tensor(np.ones((2, 3)))),
+        lambda: gl.trace(wrong, gl.Spec((2, 3))),
+    ):
+        with pytest.raises(error, match=says) as caught:
+            attempt()
+        assert "\n" not in str(caught.value)
