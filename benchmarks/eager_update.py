@@ -98,17 +98,14 @@ def main() -> None:
     threads = torch.get_num_threads()
     rows = []
     for work in WORKLOADS:
-        ours_update, theirs_update = ours(work), theirs(work)
-
-        def alone(update: Update = theirs_update) -> None:
-            torch.set_num_threads(1)
-            update()
-
-        def together(update: Update = theirs_update) -> None:
-            torch.set_num_threads(threads)
-            update()
-
-        found = medians({"gradlab": ours_update, "alone": alone, "together": together})
+        update = theirs(work)
+        found = medians(
+            {
+                "gradlab": (lambda: None, ours(work)),
+                "together": (lambda: torch.set_num_threads(threads), update),
+                "alone": (lambda: torch.set_num_threads(1), update),
+            }
+        )
         best = min(found["alone"], found["together"])
         rows.append(
             (

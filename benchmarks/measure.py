@@ -7,18 +7,20 @@ import time
 from collections.abc import Callable, Mapping
 
 Update = Callable[[], object]
+Candidate = tuple[Callable[[], object], Update]
+"""What sets the scene, untimed, and the update that is timed."""
 
 
 def medians(
-    candidates: Mapping[str, Update], rounds: int = 15, calls: int = 50, warm_up: int = 100
+    candidates: Mapping[str, Candidate], rounds: int = 15, calls: int = 50, warm_up: int = 100
 ) -> dict[str, float]:
     """Median seconds of one call of each candidate, over rounds that take turns."""
-    for update in candidates.values():
-        for _ in range(warm_up):
-            update()
     times: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(rounds):
-        for name, update in candidates.items():
+    for number in range(rounds):
+        for name, (prepare, update) in candidates.items():
+            prepare()
+            for _ in range(warm_up if number == 0 else 1):
+                update()
             start = time.perf_counter()
             for _ in range(calls):
                 update()

@@ -13,7 +13,7 @@ from gradlab.errors import DTypeError, GradientError
 from gradlab.graph import Op, Tensor, Variable, as_tensor, ones_like, stack, zeros_like
 from gradlab.graph.shaping import cast
 from gradlab.graph.tensor import Like, Params, active
-from gradlab.graph.tree import leaves, rebuild
+from gradlab.graph.tree import leaves, map_leaves, rebuild
 
 Unconnected = Literal["raise", "none", "zero"]
 
@@ -152,8 +152,11 @@ class GradientTape:
             found = [zeros_like(source) if g is None else g for source, g in pairs]
         elif unconnected != "none":
             raise GradientError(f"unconnected is 'raise', 'none' or 'zero', got {unconnected!r}")
+        given = [] if output_gradients is None else leaves(output_gradients)
         for source, gradient in zip(wanted, found, strict=True):
-            if gradient is not None and gradient.name is None and source.name:
+            # One tensor can be the gradient of two sources, or what the caller handed in.
+            alone = sum(gradient is other for other in (*found, *given)) == 1
+            if alone and gradient is not None and gradient.name is None and source.name:
                 gradient.name = f"gradient of {source.name}"
         return rebuild(sources, iter(found))
 
@@ -239,6 +242,10 @@ class GradientTape:
         """
         target = as_tensor(target)
         self._claim()
+        if not target.size:
+            return map_leaves(
+                lambda x: Tensor(np.zeros((*target.shape, *x.shape), x.dtype)), source
+            )
         once, self.persistent = self.persistent, True  # each element of the target takes a sweep
         try:
             rows = []

@@ -38,8 +38,8 @@ def load(
 
     Args:
         source: a registered name (``"digits"``, ``"spiral(noise=0.1, samples=500)"``), a path
-            to a .csv, .tsv, .parquet or .npz file, ``"-"`` for standard input, a frame with its
-            target in it, or a pair (X, y) of arrays or frames.
+            to a .csv, .tsv, .parquet or .npz file, ``"-"`` for standard input, the bytes of such
+            a file, a frame with its target in it, or a pair (X, y) of arrays or frames.
         target: name of the column to predict, or several for a regression; by default the last
             column, the y of an NPZ file or pair, or what the registered dataset says.
         categorical: numeric columns to take as categories; text columns always are.
@@ -51,7 +51,7 @@ def load(
         standardize: bring features and regression targets to mean 0 and standard deviation 1
             (pixels of digits to [0, 1]); see `Preprocess`.
         dtype: ``"float32"`` or ``"float64"``.
-        format: csv, tsv, parquet or npz, where the path does not say it (standard input: csv).
+        format: csv, tsv, parquet or npz, where no path says it (standard input, bytes: csv).
 
     Raises:
         ArgumentError: an unknown name, or an argument out of its range.
@@ -124,7 +124,9 @@ def read(source: Any, *, format: str | None = None, seed: int = 0) -> Source:  #
     if format is not None and format not in READERS:
         raise ArgumentError(one_of("format", format, READERS))
     if isinstance(source, str) and source == "-":
-        return READERS[format or "csv"](sys.stdin.buffer.read(), "standard input")
+        source = sys.stdin.buffer.read()
+    if isinstance(source, bytes):
+        return READERS[format or "csv"](source, "standard input")
     # A bare word is a registered name: a path has a dot or a slash.
     if isinstance(source, str) and format is None and re.fullmatch(r"\w+\s*(\(.*\))?", source):
         registered: Source = datasets.build(source, seed=seed)

@@ -11,6 +11,7 @@ import numpy as np
 
 from gradlab.errors import ArgumentError, one_of
 from gradlab.execute.numpy import NumpyProgram
+from gradlab.execute.simplify import simplify
 from gradlab.graph import Graph, Spec, Tensor, as_tensor, trace
 from gradlab.graph.dtypes import Array
 from gradlab.graph.tensor import active
@@ -39,7 +40,7 @@ def program(graph: Graph, executor: str = "numpy") -> Program:
     """
     if executor not in EXECUTORS:
         raise ArgumentError(one_of("executor", executor, EXECUTORS))
-    return EXECUTORS[executor](graph)
+    return EXECUTORS[executor](simplify(graph))
 
 
 def compile(function: Callable[..., Any], executor: str = "numpy") -> Compiled:

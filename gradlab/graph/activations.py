@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from gradlab.graph.arithmetic import HUGE, greater, multiply, where
-from gradlab.graph.elementwise import elementwise, unary
+from gradlab.graph.elementwise import elementwise, floating, unary
 from gradlab.graph.functions import erf, exp, expm1, special
 from gradlab.graph.op import Interval, Kink, Op, declare
 from gradlab.graph.reductions import nonempty, sum
@@ -48,8 +48,8 @@ SOFTPLUS = elementwise(
 
 
 def _log_softmax(xp, x, axis):  # type: ignore[no-untyped-def]
-    shifted = x - xp.max(x, axis=axis, keepdims=True)
-    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
+    shifted = x - x.max(axis=axis, keepdims=True)
+    return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
 
 
 LOG_SOFTMAX = declare(
@@ -145,7 +145,7 @@ def log_softmax(x: Like, axis: int = -1) -> Tensor:
     >>> log_softmax([1000.0, 0.0])
     tensor([    0., -1000.])
     """
-    x = as_tensor(x)
+    x = floating(x)
     (place,) = normalize_axis(axis, x.ndim)
     nonempty(x, axis, "softmax")
     return apply(LOG_SOFTMAX, (x,), {"axis": place})

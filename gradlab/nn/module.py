@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from gradlab.errors import ArgumentError, DTypeError, ShapeError
-from gradlab.graph import RandomStream, Variable
+from gradlab.graph import RandomStream, Symbol, Variable
 from gradlab.graph.dtypes import Array
 from gradlab.nn.seeding import seed_sequence
 
@@ -40,10 +40,15 @@ class Module:
     """
 
     training: bool = True
+    _path: str = ""
 
     def __call__(self, *args: Any) -> Any:
-        """What the module computes: ``forward(*args)``."""
-        return self.forward(*args)
+        """What the module computes: ``forward(*args)``; a trace notes whose output it is."""
+        output = self.forward(*args)
+        if isinstance(output, Symbol) and output.name is None:
+            kind = type(self).__name__
+            output.named(f"output of {self._path} ({kind})" if self._path else f"output of {kind}")
+        return output
 
     def forward(self, *args: Any, **options: Any) -> Any:
         """What the module computes; each subclass writes its own."""
@@ -74,7 +79,9 @@ class Module:
         return list(self.named_parameters().values())
 
     def name_variables(self) -> Self:
-        """Give every Variable its path as the name that drawings and messages show."""
+        """Give every Variable and module its path as the name that drawings and messages show."""
+        for path, module in self.named_modules().items():
+            module._path = path
         for path, variable in self.named_variables().items():
             variable.name = path
             variable.held.named(path)

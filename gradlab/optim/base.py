@@ -140,7 +140,10 @@ class Optimizer(Hyperparameters, ABC):
         θ = [w.read() for w in state.weights]
         slots: list[Slots] = [{k: v.read() for k, v in s.items()} for s in state.slots]
         try:
-            _assign(state.weights, [self.interim(x, s, h) for x, s in zip(θ, slots, strict=True)])
+            for w, x, s in zip(state.weights, θ, slots, strict=True):
+                moved = self.interim(x, s, h)
+                if moved is not x:
+                    w.assign(moved)
             with GradientTape() as tape:
                 loss = as_tensor(loss_fn())
             if loss.shape:
@@ -170,5 +173,4 @@ class Optimizer(Hyperparameters, ABC):
 
 def _assign(variables: list[Variable], values: list[X]) -> None:
     for variable, value in zip(variables, values, strict=True):
-        if value is not variable.read():
-            variable.assign(value)
+        variable.assign(value)

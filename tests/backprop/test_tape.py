@@ -283,3 +283,19 @@ def test_tapes_of_other_threads_do_not_record():
         worker.start()
         worker.join()
     assert tape.watched_variables() == ()
+
+
+def test_jacobian_of_nothing_is_empty():
+    x = gl.Variable([1.0, 2.0])
+    with gl.GradientTape() as tape:
+        y = x[:0]
+    assert tape.jacobian(y, x).shape == (0, 2)
+
+
+def test_gradients_that_are_one_tensor_take_no_name():
+    a, b = gl.Variable(1.0, name="a"), gl.Variable(2.0, name="b")
+    with gl.GradientTape() as tape:
+        y = a + b
+    by_a, by_b = tape.gradient(y, [a, b])
+    assert by_a.name in (None, "gradient of a")
+    assert by_b.name in (None, "gradient of b")

@@ -129,6 +129,8 @@ def test_another_number_shape_or_dtype():
     assert len(calls) == 4
     assert fast(x, gl.tensor(0.5)).dtype == np.float32
     assert len(calls) == 5  # a tensor is no Python number
+    assert fast(x, 0.5).dtype == np.float32
+    assert fast(x, np.float64(0.5)).dtype == np.float64  # nor is a number of NumPy's
 
 
 def test_text_none_and_the_form_of_nests_are_fixed():

@@ -196,6 +196,7 @@ def test_values_and_derivatives(name):
 
 
 def close(ours, theirs):
+    assert ours.dtype == np.float64
     np.testing.assert_allclose(ours, theirs.numpy(force=True), rtol=1e-8, atol=1e-13)
 
 

@@ -72,7 +72,13 @@ def test_quotients_and_powers_are_floats(function, a, b):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("function", [gl.exp, gl.sigmoid, gl.mean, gl.var, gl.norm, gl.logsumexp])
+@pytest.mark.parametrize(
+    "function",
+    [
+        *[gl.exp, gl.sigmoid, gl.elu, gl.gelu, gl.silu, gl.leaky_relu, gl.softplus, gl.erf],
+        *[gl.mean, gl.var, gl.norm, gl.logsumexp, lambda x: gl.softmax(gl.reshape(x, (-1,)))],
+    ],
+)
 def test_functions_of_floats_take_anything(function, kind):
     x = operand(kind)
     found = function(x)

@@ -117,6 +117,24 @@ def test_matmul_as_numpy(a, b):
     gl.check_grads(gl.matmul, [x, y])
 
 
+@pytest.mark.parametrize("transpose_x", [False, True])
+@pytest.mark.parametrize("transpose_y", [False, True])
+@pytest.mark.parametrize("batch", [((), ()), ((2,), ()), ((1, 2), (3, 1))])
+def test_transposed_factors(transpose_x, transpose_y, batch):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(batch[0] + ((3, 2) if transpose_x else (2, 3)))
+    y = rng.standard_normal(batch[1] + ((4, 3) if transpose_y else (3, 4)))
+    found = gl.matmul(x, y, transpose_x, transpose_y)
+    expected = np.matmul(x.mT if transpose_x else x, y.mT if transpose_y else y)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, strict=True)
+    gl.check_grads(lambda x, y: gl.matmul(x, y, transpose_x, transpose_y), [x, y])
+
+
+def test_a_vector_has_no_transpose():
+    with pytest.raises(ShapeError, match="no transpose"):
+        gl.matmul(np.ones(3), np.ones((3, 2)), transpose_x=True)
+
+
 @pytest.mark.parametrize(
     ("a", "b", "says"),
     [

@@ -35,6 +35,16 @@ def test_bits_are_the_words_in_order():
     np.testing.assert_array_equal(bits, np.concatenate([x0, x1])[:5], strict=True)
 
 
+def test_uniform_numbers_are_the_leading_bits_of_the_words():
+    key, draw = np.array([7, 9], np.uint32), np.uint32(5)
+    bits = gl.random_bits(key, draw, (4,)).numpy()
+    single = gl.random_uniform(key, draw, (4,), "float32").numpy()
+    assert single.tolist() == [(int(b) >> 8) / 2**24 for b in bits]
+    double = gl.random_uniform(key, draw, (2,), "float64").numpy()
+    words = zip(bits[:2], bits[2:], strict=True)  # both words of places 0 and 1
+    assert double.tolist() == [((int(a) >> 5) * 2**26 + (int(b) >> 6)) / 2**53 for a, b in words]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_uniform_and_normal_distributions(dtype):
     stream = gl.RandomStream(1)
