@@ -10,6 +10,9 @@ Update = Callable[[], object]
 Candidate = tuple[Callable[[], object], Update]
 """What sets the scene, untimed, and the update that is timed."""
 
+REST = 0.25
+"""Seconds before each round, in which worker threads of the one before stop spinning."""
+
 
 def medians(
     candidates: Mapping[str, Candidate], rounds: int = 15, calls: int = 50, warm_up: int = 100
@@ -19,6 +22,7 @@ def medians(
     for number in range(rounds):
         for name, (prepare, update) in candidates.items():
             prepare()
+            time.sleep(REST)
             for _ in range(warm_up if number == 0 else 1):
                 update()
             start = time.perf_counter()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING
-from html import escape
 
 from gradlab.inspect.layout import Link, Point, layout
 

@@ -160,10 +160,10 @@ class Adam(Optimizer):
         β1, β2 = h["beta1"], h["beta2"]
         s = β1 * slots["s"] + (1 - β1) * g
         r = β2 * slots["r"] + (1 - β2) * g**2
-        # Both corrections are numbers; put together like this they cost the fewest passes.
-        η = h["lr"] / (1 - β1**t)
-        correction = 1 / (1 - β2**t)
-        return θ - η * s / (h["eps"] + (correction * r) ** 0.5), {"s": s, "r": r}
+        # The corrections are numbers: taken into η and ε, they cost no pass over the weights.
+        root = (1 - β2**t) ** 0.5
+        η, ε = h["lr"] * root / (1 - β1**t), h["eps"] * root
+        return θ - η * s / (ε + r**0.5), {"s": s, "r": r}
 
 
 @optimizers.register(
