@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Update, medians, table
-from gradlab import nn, optim
+from gradlab import init, nn, optim
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,16 @@ def batch(work: Workload) -> tuple[np.ndarray, np.ndarray]:
     return x, rng.standard_normal((work.batch, work.sizes[-1])).astype(np.float32)
 
 
+def network(work: Workload) -> nn.MLP:
+    """The network, with the same weights each time."""
+    model = nn.MLP(work.sizes, activation=work.activation)
+    init.initialize(model, "torch_default", seed=0)
+    return model
+
+
 def ours(work: Workload) -> Update:
     """The update with gradlab, run op by op."""
-    model = nn.MLP(work.sizes, activation=work.activation)
+    model = network(work)
     loss = nn.cross_entropy if work.classes else nn.mse_loss
     x, y = batch(work)
     state = work.optimizer.init(model.named_parameters())
@@ -79,7 +86,7 @@ def theirs(work: Workload) -> Update:
     for inputs, outputs in zip(work.sizes, work.sizes[1:], strict=False):
         layers += [torch.nn.Linear(inputs, outputs), activation()]
     model = torch.nn.Sequential(*layers[:-1])
-    same = nn.MLP(work.sizes, activation=work.activation).state_dict()
+    same = network(work).state_dict()
     model.load_state_dict({name: torch.from_numpy(value) for name, value in same.items()})
     loss = torch.nn.functional.cross_entropy if work.classes else torch.nn.functional.mse_loss
     x, y = (torch.from_numpy(array) for array in batch(work))

@@ -37,7 +37,7 @@ class DataError(GradlabError, ValueError):
 
 
 class RunError(GradlabError, RuntimeError):
-    """A run folder that cannot be written, read or resumed."""
+    """A file that cannot be written, or a run that cannot be read or resumed."""
 
 
 class DivergenceError(GradlabError, ArithmeticError):
@@ -53,9 +53,11 @@ def one_of(kind: str, name: str, known: Iterable[str]) -> str:
 
     >>> one_of("optimizer", "adm", ["adam", "sgd"])
     "unknown optimizer 'adm'; did you mean 'adam'? Known: adam, sgd"
+    >>> one_of("optimizer", "SGD", ["adam", "sgd"])
+    "unknown optimizer 'SGD'; did you mean 'sgd'? Known: adam, sgd"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name.lower(), names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"unknown {kind} {name!r}; {hint}Known: {', '.join(names)}"
 

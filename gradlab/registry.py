@@ -43,7 +43,7 @@ class Info:
 
 
 class Registry(Mapping[str, Info]):
-    """The rows of one kind, by name.
+    """The rows of one kind, by name; a row is listed once, but answers to its alias too.
 
     >>> colours = Registry("colour")
     >>> @colours.register("red", formula="λ ≈ 700 nm", paper="Newton, Opticks, 1704")
@@ -59,23 +59,36 @@ class Registry(Mapping[str, Info]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._rows: dict[str, Info] = {}
+        self._aliases: dict[str, str] = {}
 
-    def register(self, name: str, *, formula: str, paper: str) -> Callable[[F], F]:
-        """Decorate a class or function so that it can be asked for by name."""
+    def register(
+        self, name: str, *, formula: str, paper: str, alias: str | None = None
+    ) -> Callable[[F], F]:
+        """Decorate a class or function so that it can be asked for by name, or by its alias.
+
+        Raises:
+            ArgumentError: the name or the alias is taken.
+        """
 
         def add(factory: F) -> F:
+            for taken in (name, alias):
+                if taken in self:
+                    raise ArgumentError(f"there is a {self.kind} {taken!r} already: rename one")
             self._rows[name] = Info(name, factory, formula, paper)
+            if alias is not None:
+                self._aliases[alias] = name
             return factory
 
         return add
 
     def __getitem__(self, name: str) -> Info:
-        if name not in self._rows:
-            raise ArgumentError(one_of(self.kind, name, self._rows))
-        return self._rows[name]
+        row = self._rows.get(self._aliases.get(name, name))
+        if row is None:
+            raise ArgumentError(one_of(self.kind, name, (*self._rows, *self._aliases)))
+        return row
 
     def __contains__(self, name: object) -> bool:
-        return name in self._rows
+        return name in self._rows or name in self._aliases
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
@@ -115,6 +128,10 @@ class Registry(Mapping[str, Info]):
 
 def _parse(spec: str | Mapping[str, Any], kind: str) -> tuple[str, dict[str, Any]]:
     """Split a spec into a name and its arguments."""
+    if not isinstance(spec, str | Mapping):
+        raise ArgumentError(
+            f"{kind} is {spec!r}; write it as text such as 'name(key=value)' or as a table"
+        )
     if isinstance(spec, Mapping):
         arguments = dict(spec)
         name = arguments.pop("name", None)
@@ -127,8 +144,13 @@ def _parse(spec: str | Mapping[str, Any], kind: str) -> tuple[str, dict[str, Any
             return tree.id, {}
         if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)) or tree.args:
             raise ValueError("not a call by keywords")
-        return tree.func.id, {str(k.arg): ast.literal_eval(k.value) for k in tree.keywords}
+        found: dict[str, Any] = {}
+        for keyword in tree.keywords:
+            if keyword.arg is None or keyword.arg in found:
+                raise ValueError("a keyword twice, or a mapping of keywords")
+            found[keyword.arg] = ast.literal_eval(keyword.value)
+        return tree.func.id, found
     except (SyntaxError, ValueError) as error:
         raise ArgumentError(
-            f"cannot read {kind} {spec!r}; write it as name or name(key=value, ...)"
+            f"cannot read {kind} {spec!r}; write it as name or name(key=value, ...), each key once"
         ) from error

@@ -12,6 +12,9 @@ ROOT = Path(__file__).parents[1] / "gradlab"
 FLOORS = {
     "errors": 0,
     "registry": 0,
+    "seeding": 0,
+    "palette": 0,
+    "files": 0,
     "graph": 1,
     "backprop": 2,
     "execute": 2,

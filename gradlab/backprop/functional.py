@@ -8,6 +8,7 @@ from typing import Any
 from gradlab.backprop.tape import GradientTape
 from gradlab.errors import GradientError
 from gradlab.graph import Tensor, as_tensor, identity, zeros_like
+from gradlab.graph.trace import lists_as_arrays
 from gradlab.graph.tree import leaves, map_leaves
 
 Function = Callable[..., Any]
@@ -20,7 +21,8 @@ def grad(function: Function, argnums: Argnums = 0) -> Function:
     Args:
         function: returns a scalar.
         argnums: which arguments to differentiate by; a tuple gives a tuple. Arguments may be
-            tensors, arrays, numbers, or nests of them.
+            tensors, arrays, numbers, or nests of them; a list of plain numbers is one array.
+            Arguments given by name are passed on as they are.
 
     Raises:
         GradientError: the result is no scalar, or does not depend on an argument.
@@ -29,8 +31,8 @@ def grad(function: Function, argnums: Argnums = 0) -> Function:
     12.0
     """
 
-    def gradient(*args: Any) -> Any:
-        return value_and_grad(function, argnums)(*args)[1]
+    def gradient(*args: Any, **options: Any) -> Any:
+        return value_and_grad(function, argnums)(*args, **options)[1]
 
     return gradient
 
@@ -43,10 +45,10 @@ def value_and_grad(function: Function, argnums: Argnums = 0) -> Function:
     (8.0, 12.0)
     """
 
-    def both(*args: Any) -> tuple[Tensor, Any]:
+    def both(*args: Any, **options: Any) -> tuple[Tensor, Any]:
         with GradientTape() as tape:
             args, sources = _watched(tape, args, argnums)
-            value = as_tensor(function(*args))
+            value = as_tensor(function(*args, **options))
         if value.size != 1:
             raise GradientError(
                 f"grad needs a scalar, got shape {value.shape}: use sum, mean, vjp or jacobian"
@@ -117,10 +119,10 @@ def jacobian(function: Function, argnums: Argnums = 0) -> Function:
             [0., 4.]])
     """
 
-    def derivatives(*args: Any) -> Any:
+    def derivatives(*args: Any, **options: Any) -> Any:
         with GradientTape(persistent=True) as tape:
             args, sources = _watched(tape, args, argnums)
-            value = as_tensor(function(*args))
+            value = as_tensor(function(*args, **options))
         return tape.jacobian(value, sources, unconnected="zero")
 
     return derivatives
@@ -138,7 +140,7 @@ def hessian(function: Function, argnums: int = 0) -> Function:
 
 def _directions(vectors: Sequence[Any], models: Any) -> list[Tensor]:
     """Vectors in the shapes and dtypes of what they are directions of."""
-    given, wanted = leaves(list(_numbers(tuple(vectors)))), leaves(models)
+    given, wanted = leaves([lists_as_arrays(v) for v in vectors]), leaves(models)
     if len(given) != len(wanted):
         raise GradientError(f"{len(given)} directions given for {len(wanted)} arguments")
     found = [as_tensor(v).astype(x.dtype) for v, x in zip(given, wanted, strict=True)]
@@ -157,24 +159,8 @@ def _watched(
         if not -len(args) <= number < len(args):
             raise GradientError(f"argnums names argument {number}, but {len(args)} were given")
     places = {number % len(args) for number in chosen}
-    fresh = tuple(
-        map_leaves(identity, arg) if i in places else arg for i, arg in enumerate(_numbers(args))
-    )
+    given = [lists_as_arrays(arg) for arg in args]
+    fresh = tuple(map_leaves(identity, arg) if i in places else arg for i, arg in enumerate(given))
     sources = tuple(fresh[number] for number in chosen)
     tape.watch(sources)
     return fresh, sources[0] if isinstance(argnums, int) else sources
-
-
-def _numbers(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A list of numbers is one array; a list of anything else is a nest."""
-
-    def one(arg: Any) -> Any:
-        if isinstance(arg, list | tuple) and not any(_has_tensors(part) for part in arg):
-            return as_tensor(arg)
-        return arg
-
-    return tuple(one(arg) for arg in args)
-
-
-def _has_tensors(part: Any) -> bool:
-    return any(hasattr(leaf, "dtype") for leaf in leaves(part))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
+from weakref import WeakSet
 
 import numpy as np
 
 from gradlab.backprop.sweep import reachable, sweep
 from gradlab.errors import DTypeError, GradientError
-from gradlab.graph import Op, Tensor, Variable, as_tensor, ones_like, stack, zeros_like
+from gradlab.graph import Op, Symbol, Tensor, Variable, as_tensor, ones_like, stack, zeros_like
 from gradlab.graph.shaping import cast
-from gradlab.graph.tensor import Like, Params, active
+from gradlab.graph.tensor import NO_PARAMS, Like, Params, active
 from gradlab.graph.tree import leaves, map_leaves, rebuild
 
 Unconnected = Literal["raise", "none", "zero"]
@@ -25,6 +26,9 @@ class GradientTape:
     tensors after ``watch``; tapes nest, for derivatives of higher order; only a persistent tape
     can be asked twice. A gradient taken inside the ``with`` block ends the recording, unless the
     tape is persistent: then it is recorded too. A target that is no scalar counts as its sum.
+
+    Only what descends from something watched is recorded. Once it has answered, a tape that is not
+    persistent lets go of all that, so that a loss that is kept does not keep its computation.
 
     Args:
         persistent: whether gradients can be taken more than once.
@@ -47,19 +51,39 @@ class GradientTape:
     def reset(self) -> None:
         """Forget everything that was recorded and watched."""
         self._nodes: list[Tensor] = []
-        self._watched: dict[int, Tensor] = {}  # holds the tensors, so that no id is used twice
+        # What was watched and what descends from it. Holding them, no id is used twice.
+        self._watched: dict[int, Tensor] = {}
         self._reads: dict[Variable, list[Tensor]] = {}
         self._used = False
+        self._beside: WeakSet[GradientTape] = WeakSet()  # tapes that recorded at the same time
+
+    def __repr__(self) -> str:
+        """What it does and holds.
+
+        >>> GradientTape(persistent=True)
+        <persistent GradientTape: stopped, operations: 0, variables: 0>
+        """
+        kind = "persistent GradientTape" if self.persistent else "GradientTape"
+        state = "recording" if self in active.tapes else "asked" if self._used else "stopped"
+        held = f"operations: {len(self._nodes)}, variables: {len(self._reads)}"
+        return f"<{kind}: {state}, {held}>"
 
     def __enter__(self) -> GradientTape:
         if self in active.tapes:
             raise GradientError("this tape is recording already; make another one to nest")
-        active.tapes.append(self)
+        self._start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         if self in active.tapes:
             active.tapes.remove(self)
+
+    def _start(self) -> None:
+        for tape in active.tapes:
+            if isinstance(tape, GradientTape):
+                self._beside.add(tape)
+                tape._beside.add(self)
+        active.tapes.append(self)
 
     @contextmanager
     def stop_recording(self) -> Iterator[None]:
@@ -71,7 +95,7 @@ class GradientTape:
             yield
         finally:
             if recording:
-                active.tapes.append(self)
+                self._start()
 
     def watch(self, tensors: Any) -> None:
         """Record what is done with these tensors or Variables from now on.
@@ -99,11 +123,11 @@ class GradientTape:
     # --- what the graph floor calls while this tape records ----------------------------------
 
     def record(self, node: Tensor, op: Op, inputs: tuple[Tensor, ...], params: Params) -> None:
-        """Take note of one operation."""
-        node.op, node.inputs, node.params = op, inputs, params
+        """Take note of one operation, if it descends from something watched."""
         watched = self._watched
-        for i, x in enumerate(inputs):
-            if id(x) in watched and op.vjps[i] is not None:
+        for x in inputs:
+            if id(x) in watched:
+                node.op, node.inputs, node.params = op, inputs, params
                 watched[id(node)] = node
                 self._nodes.append(node)
                 return
@@ -138,20 +162,19 @@ class GradientTape:
                 error that names it, None, or zeros.
 
         Raises:
-            GradientError: an unconnected source, or a tape that was asked before and is not
-                persistent.
+            GradientError: an unconnected source, or a tape that has answered before and is not
+                persistent. A question that fails does not count.
         """
-        wanted = leaves(sources)
-        found = self._gradients(target, wanted, output_gradients)
-        if unconnected == "raise":
-            for source, gradient in zip(wanted, found, strict=True):
-                if gradient is None:
-                    raise GradientError(self._why_unconnected(leaves(target), source))
-        elif unconnected == "zero":
-            pairs = zip(wanted, found, strict=True)
-            found = [zeros_like(source) if g is None else g for source, g in pairs]
-        elif unconnected != "none":
+        if unconnected not in ("raise", "none", "zero"):
             raise GradientError(f"unconnected is 'raise', 'none' or 'zero', got {unconnected!r}")
+        wanted = leaves(sources)
+        for source in wanted:
+            if not isinstance(source, Tensor | Variable):
+                raise GradientError(
+                    f"sources are tensors or Variables, got a {type(source).__name__}"
+                )
+        with self._one_answer():
+            found = self._gradients(target, wanted, output_gradients, unconnected)
         given = [] if output_gradients is None else leaves(output_gradients)
         for source, gradient in zip(wanted, found, strict=True):
             # One tensor can be the gradient of two sources, or what the caller handed in.
@@ -160,10 +183,34 @@ class GradientTape:
                 gradient.name = f"gradient of {source.name}"
         return rebuild(sources, iter(found))
 
+    @contextmanager
+    def _one_answer(self) -> Iterator[None]:
+        """An answer is worked out inside; it ends a tape that is not persistent."""
+        if self.persistent:
+            yield
+            return
+        if self._used:
+            raise GradientError(
+                "this tape has answered before; make it with GradientTape(persistent=True)"
+            )
+        with self.stop_recording():
+            yield
+        self._used = True
+        self.__exit__()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget the operations, and so that they hold no memory, have their results forget too."""
+        for node in self._nodes:
+            shared = any(id(node) in tape._watched for tape in self._beside)
+            if not shared and not isinstance(node, Symbol):  # a trace has its own use for it
+                node.op, node.inputs, node.params = None, (), NO_PARAMS
+        self._nodes, self._watched = [], {}
+
     def _gradients(
-        self, target: Any, sources: list[Any], output_gradients: Any
+        self, target: Any, sources: list[Any], output_gradients: Any, unconnected: Unconnected
     ) -> list[Tensor | None]:
-        self._claim()
+        """One gradient for each source."""
         targets = [as_tensor(x) for x in leaves(target)]
         adjoints: dict[int, Tensor] = {}
         if output_gradients is not None:
@@ -173,30 +220,19 @@ class GradientTape:
             adjoints[id(x)] = adjoints[id(x)] + seed if id(x) in adjoints else seed
         tensors = [self._reads.get(s, []) if isinstance(s, Variable) else [s] for s in sources]
         nodes = list(self._nodes)  # a persistent tape grows during its own sweep
-        starts = [x for reads in tensors for x in reads if id(x) in self._watched]
+        floats = [x for reads in tensors for x in reads if x.dtype.kind == "f"]
+        starts = [x for x in floats if id(x) in self._watched]
         sweep(nodes, adjoints, reachable(nodes, starts))
         found: list[Tensor | None] = []
-        for reads in tensors:
+        for source, reads in zip(sources, tensors, strict=True):
             parts = [adjoints[id(x)] for x in reads if id(x) in adjoints]
             total = parts[0] if parts else None
             for part in parts[1:]:
                 total = total + part if total is not None else part
-            found.append(total)
-        if not self.persistent:
-            self._nodes = []
+            if total is None and unconnected == "raise":
+                raise GradientError(self._why_unconnected(targets, source))
+            found.append(zeros_like(source) if total is None and unconnected == "zero" else total)
         return found
-
-    def _claim(self) -> None:
-        """Say that this tape is asked now; one that is not persistent ends its recording."""
-        if self.persistent:
-            return
-        if self._used:
-            raise GradientError(
-                "this tape was asked before; make it with GradientTape(persistent=True)"
-            )
-        self._used = True
-        if self in active.tapes:
-            active.tapes.remove(self)
 
     @staticmethod
     def _seeds(targets: list[Tensor], output_gradients: Any) -> list[Tensor]:
@@ -213,26 +249,45 @@ class GradientTape:
                 )
         return seeds
 
-    def _why_unconnected(self, targets: list[Any], source: Any) -> str:
+    def _why_unconnected(self, targets: list[Tensor], source: Any) -> str:
+        """One line on a source without a gradient, and what to do."""
         name = getattr(source, "name", None) or repr(source)
-        watched = (
-            source in self._reads if isinstance(source, Variable) else id(source) in self._watched
-        )
-        if not watched:
-            return (
-                f"{name} was not watched: call tape.watch on it before it is used "
-                "(trainable Variables are watched when they are read)"
-            )
+        if source.dtype.kind != "f":
+            return f"{name} was not watched: it is {source.dtype}, and only floats have derivatives"
+        known = self._reads if isinstance(source, Variable) else self._watched
+        if (source if isinstance(source, Variable) else id(source)) not in known:
+            return self._why_unwatched(name, source)
         starts = self._reads[source] if isinstance(source, Variable) else [source]
-        ways = _ways([as_tensor(x) for x in targets], {id(x) for x in starts})
-        if None in ways:
-            return f"{name} was watched after it was used: call tape.watch on it before"
-        if ways:
-            return f"the target depends on {name} only through {ways[0]}, which has no derivative"
+        blocked = self._blocked(targets, starts)
+        if blocked is not None:
+            return f"the target depends on {name} only through {blocked}, which has no derivative"
         return (
-            f"the target does not depend on {name}: leave it out, or pass "
-            "unconnected='zero' or 'none'"
+            f"the target does not depend on {name} (what was done before tape.watch does not "
+            "count): leave it out, or pass unconnected='zero' or 'none'"
         )
+
+    def _why_unwatched(self, name: str, source: Any) -> str:
+        if isinstance(source, Variable) and not source.trainable:
+            return (
+                f"{name} is not trainable, so it was not watched: call tape.watch on it before it "
+                "is used, or leave it out"
+            )
+        if isinstance(source, Variable) and self._watch_variables:
+            return (
+                f"{name} was never read while the tape recorded: compute the target from it inside "
+                "the with block, leave it out, or pass unconnected='zero' or 'none'"
+            )
+        return f"{name} was not watched: call tape.watch on it before it is used"
+
+    def _blocked(self, targets: list[Tensor], starts: list[Tensor]) -> str | None:
+        """The op without a derivative through which a target descends from the starts."""
+        through: dict[int, str | None] = dict.fromkeys(id(x) for x in starts)
+        for node in self._nodes:
+            for i, x in enumerate(node.inputs):
+                if id(x) in through and node.op is not None:
+                    stop = node.op.name if node.op.vjps[i] is None else None
+                    through.setdefault(id(node), through[id(x)] or stop)
+        return next((name for x in targets if (name := through.get(id(x)))), None)
 
     def jacobian(self, target: Like, source: Any, unconnected: Unconnected = "raise") -> Any:
         """All derivatives, ∂target_i/∂source_j, of shape target.shape + source.shape.
@@ -241,23 +296,21 @@ class GradientTape:
             GradientError: as ``gradient``.
         """
         target = as_tensor(target)
-        self._claim()
         if not target.size:
             return map_leaves(
                 lambda x: Tensor(np.zeros((*target.shape, *x.shape), x.dtype)), source
             )
-        once, self.persistent = self.persistent, True  # each element of the target takes a sweep
-        try:
-            rows = []
-            for i in range(target.size):
-                seed = np.zeros(target.size, target.dtype)
-                seed[i] = 1
-                seed = seed.reshape(target.shape)
-                rows.append(self.gradient(target, source, Tensor(seed), unconnected))
-        finally:
-            self.persistent = once
-        if not once:
-            self._nodes = []
+        with self._one_answer():
+            once, self.persistent = self.persistent, True  # each element of it takes a sweep
+            try:
+                rows = []
+                for i in range(target.size):
+                    seed = np.zeros(target.size, target.dtype)
+                    seed[i] = 1
+                    seed = seed.reshape(target.shape)
+                    rows.append(self.gradient(target, source, Tensor(seed), unconnected))
+            finally:
+                self.persistent = once
         return _stacked(rows, target.shape)
 
 
@@ -271,26 +324,3 @@ def _stacked(rows: list[Any], shape: tuple[int, ...]) -> Any:
     if rows[0] is None:
         return None
     return stack(rows).reshape(*shape, *rows[0].shape)
-
-
-def _ways(targets: list[Tensor], sources: set[int]) -> list[str | None]:
-    """For each target that descends from a source, the op without a derivative on the way."""
-    # Walked forward over the ancestors: whatever descends from a source, and through what.
-    order: list[Tensor] = []
-    seen: set[int] = set()
-    pending = [(x, False) for x in targets]
-    while pending:
-        node, done = pending.pop()
-        if done:
-            order.append(node)
-        elif id(node) not in seen:
-            seen.add(id(node))
-            pending.append((node, True))
-            pending += [(x, False) for x in node.inputs]
-    through: dict[int, str | None] = dict.fromkeys(sources)
-    for node in order:
-        for i, x in enumerate(node.inputs):
-            if id(x) in through and node.op is not None:
-                blocked = node.op.name if node.op.vjps[i] is None else None
-                through.setdefault(id(node), through[id(x)] or blocked)
-    return [through[id(x)] for x in targets if id(x) in through]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from gradlab.cli.listing import list_rows
 from gradlab.cli.prediction import predict
@@ -17,10 +19,12 @@ from gradlab.errors import GradlabError
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""What every wrong use of the command line is, wherever typer keeps it."""
+
 app = typer.Typer(
     name="gradlab",
     help="A training laboratory for neural networks: train, look, compare.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -34,20 +38,21 @@ app.add_typer(schedules_app, name="schedules")
 def main() -> None:
     """Run the command line; bad input ends with one clear line and exit status 2."""
     try:
-        app()
+        words = sys.argv[1:] or ["--help"]
+        sys.exit(app(words, prog_name="gradlab", standalone_mode=False))
+    except USAGE_ERROR as error:
+        where = f"; see {error.ctx.command_path} --help" if error.ctx else ""
+        fail(error.format_message().removesuffix(".") + where)
     except GradlabError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            f"[bold red]error:[/] {_escaped(error)}", highlight=False
-        )
-        sys.exit(EXIT_BAD_INPUT)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped")
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        sys.stderr.close()
 
 
-def _escaped(error: GradlabError) -> str:
-    from rich.markup import escape
-
-    return escape(str(error))
+def fail(reason: str) -> None:
+    """Say in one line what is wrong, and end."""
+    line = Text.assemble(("error: ", "bold red"), " ".join(reason.split()))
+    Console(stderr=True, soft_wrap=True, highlight=False).print(line)
+    sys.exit(EXIT_BAD_INPUT)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from gradlab.cli.report import shown
 
 
 def predict(
@@ -35,8 +36,8 @@ def predict(
 
     gradlab predict runs/wine-001 new-wines.csv --out predicted.csv
     """
+    from gradlab.files import replacing
     from gradlab.train import predict as predict_rows
-    from gradlab.train.files import replacing
 
     found = predict_rows(run, data, format=format)
     text = io.StringIO()
@@ -54,5 +55,4 @@ def predict(
         with replacing(out) as temporary:
             temporary.write_text(text.getvalue())
     if found.scores is not None:
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in found.scores.items())
-        Console(stderr=True, highlight=False).print(f"{len(found.values)} rows, {shown}")
+        typer.echo(f"{len(found.values)} rows, {shown(found.scores)}", err=True)

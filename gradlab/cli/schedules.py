@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-schedules_app = typer.Typer(
-    help="Look at schedules before training with them.", no_args_is_help=True
-)
+schedules_app = typer.Typer(help="Look at schedules before training with them.")
 
 
 @schedules_app.callback()

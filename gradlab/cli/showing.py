@@ -8,6 +8,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from gradlab.cli.report import report
+
+MOST_EPOCHS = 15
+"""Lines of the history that are shown, evenly spread."""
+
 
 def show(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
@@ -16,24 +21,26 @@ def show(
 
     gradlab show runs/digits-001
     """
-    from gradlab.train import Config, RunFolder
-    from gradlab.train.run import CONFIG, RESULT
+    from gradlab.train import RunFolder
 
     console = Console(highlight=False, soft_wrap=True)
     folder = RunFolder(run)
-    config = Config.of(folder.read(CONFIG)["settings"])
+    config, _ = folder.config()
     for name, value in vars(config).items():
         if value not in (None, ()):
-            console.print(f"{name:>14}  {value}", markup=False)
-    history, finished = folder.history()
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            console.print(f"{name:>14}  {text}", markup=False)
     console.print()
+    history = folder.history()
     if history.rows:
-        console.print(history.table(every=max(1, len(history.rows) // 15)), markup=False)
-    if not finished:
-        console.print(f"\nnot finished: go on with gradlab train --resume {run}", markup=False)
-        return
-    console.print()
-    for role, scores in folder.read(RESULT)["scores"].items():
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        console.print(f"{role:>14}  {shown}")
-    console.print(f"{'curves':>14}  {run / 'curves.png'}", markup=False)
+        every = max(1, -(-len(history.rows) // MOST_EPOCHS))
+        console.print(history.table(every), markup=False)
+        console.print()
+    if folder.finished:
+        report(folder.outcome(), run)
+    else:
+        done = len(history.rows)
+        console.print(
+            f"{done} of {config.epochs} epochs done; go on with: gradlab train --resume {run}",
+            markup=False,
+        )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from gradlab.train import Config, Outcome, resume_experiment, run_experiment
+from gradlab.cli.report import report
+from gradlab.errors import require
+from gradlab.train import Config, Experiment, RunFolder
 
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(Config)}
 DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
@@ -145,33 +147,24 @@ def train(
     given = {
         name: value for name, value in locals().items() if name in DEFAULTS and value is not None
     }
+    if tensorboard:
+        require("tensorboard.summary", "tensorboard")
     if resume is not None:
         if given or config is not None:
             raise typer.BadParameter("--resume takes its settings from the run folder alone")
-        outcome = resume_experiment(resume, progress=not quiet, tensorboard=tensorboard)
+        folder = RunFolder(resume)
+        if folder.finished:
+            report(folder.outcome(), folder.path)
+            return
+        experiment = Experiment.open(resume)
     else:
         settings = (Config.read(config) if config is not None else {}) | given
-        if settings.get("hidden") == "0":
-            settings["hidden"] = ""
-        outcome = run_experiment(
-            Config.of(settings), out, progress=not quiet, tensorboard=tensorboard
-        )
-    report(outcome)
-
-
-def report(outcome: Outcome) -> None:
-    """Print what came of a training."""
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(outcome.dataset, markup=False)
-    kept = f", weights of epoch {outcome.best_epoch} kept" if outcome.best_epoch else ""
-    console.print(f"{outcome.parameters:,} parameters, {outcome.epochs} epochs{kept}")
-    for role, scores in outcome.scores.items():
-        shown = ", ".join(_score(name, value) for name, value in scores.items())
-        console.print(f"[bold]{role:>10}[/]  {shown}" if role == "test" else f"{role:>10}  {shown}")
-    console.print(f"run folder {outcome.folder}", markup=False)
-
-
-def _score(name: str, value: float) -> str:
-    if name == "accuracy":
-        return f"accuracy {100 * value:.2f} %"
-    return f"{name} {value:.4f}"
+        experiment = Experiment.create(Config.of(settings), out)
+    path = experiment.folder.path
+    try:
+        outcome = experiment.train(progress=not quiet, tensorboard=tensorboard)
+    except KeyboardInterrupt:
+        words = shlex.join(["gradlab", "train", "--resume", str(path)])
+        typer.echo(f"stopped; go on with: {words}", err=True)
+        raise
+    report(outcome, path)

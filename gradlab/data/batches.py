@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradlab.data.streams import SHUFFLE, stream
 from gradlab.errors import ArgumentError
+from gradlab.seeding import stream
 
 
 def batches(
     n: int,
-    batch_size: int | Callable[[float], int],
+    batch_size: int | Callable[[float], float],
     *,
     epoch: int,
     seed: int,
@@ -24,36 +26,41 @@ def batches(
     """Row indices of each batch of one epoch; together they hold every row once.
 
     ``epoch`` counts from 0. ``batch_size`` may be a schedule: it is called at the start of each
-    batch with t = epoch + rows already used / n. The order depends on ``seed`` and ``epoch``
-    alone, so it resumes without a stored state. The last batch may be smaller; ``drop_last``
-    leaves it out then.
+    batch with t = epoch + rows already used / n, and what it gives is rounded (a half up) and kept
+    within [1, n]. The order depends on ``seed`` and ``epoch`` alone, so it resumes without a stored
+    state. The last batch may be smaller; ``drop_last`` leaves it out then.
 
     Raises:
-        ArgumentError: a batch size below 1, above n or not whole, no rows, or a negative epoch.
+        ArgumentError: a batch size that is not a whole number within [1, n], a schedule that gives
+            something else than a number from 0 up, no rows, or a negative epoch.
 
     >>> [len(batch) for batch in batches(10, 4, epoch=0, seed=0)]
     [4, 4, 2]
-    >>> [len(batch) for batch in batches(10, lambda t: 2 if t < 1.5 else 5, epoch=1, seed=0)]
-    [2, 2, 2, 4]
+    >>> [len(batch) for batch in batches(10, lambda t: 4**t, epoch=0, seed=0)]
+    [1, 1, 1, 2, 2, 3]
     """
     if n < 1:
         raise ArgumentError(f"n must be 1 row or more, got {n}")
     if epoch < 0:
         raise ArgumentError(f"epoch must be 0 or more, got {epoch}")
-    order = stream(seed, SHUFFLE, epoch).permutation(n) if shuffle else np.arange(n)
+    order = stream(seed, "shuf", epoch).permutation(n) if shuffle else np.arange(n)
     order = order.astype(np.int64)
     found: list[NDArray[np.int64]] = []
     start = 0
     while start < n:
-        size = _size(batch_size(epoch + start / n) if callable(batch_size) else batch_size, n)
+        size = (
+            _scheduled(batch_size, epoch + start / n, n)
+            if callable(batch_size)
+            else _fixed(batch_size, n)
+        )
         if start + size <= n or not drop_last:
             found.append(order[start : start + size])
         start += size
     return found
 
 
-def _size(size: int, n: int) -> int:
-    """Check one batch size."""
+def _fixed(size: int, n: int) -> int:
+    """Check a batch size that stays."""
     try:
         whole = operator.index(size)
     except TypeError:
@@ -63,3 +70,13 @@ def _size(size: int, n: int) -> int:
     if whole > n:
         raise ArgumentError(f"batch_size {whole} is larger than the {n} training rows; lower it")
     return whole
+
+
+def _scheduled(schedule: Callable[[float], float], t: float, n: int) -> int:
+    """Batch size of a schedule at t epochs."""
+    size = schedule(t)
+    if not (isinstance(size, Real) and size >= 0):
+        raise ArgumentError(
+            f"batch_size is {size!r} at t = {t:g} epochs; the schedule must give a number >= 0"
+        )
+    return math.floor(min(max(size, 1), n) + 0.5)

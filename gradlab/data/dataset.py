@@ -14,7 +14,7 @@ from gradlab.errors import ArgumentError, DataError
 ROLES = ("train", "validation", "test")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """Rows of a dataset that play one role.
 
@@ -26,8 +26,8 @@ class Split:
         DataError: shapes that do not fit together.
 
     >>> import numpy as np
-    >>> len(Split(np.zeros((5, 2)), np.zeros(5, dtype=np.int64), "train"))
-    5
+    >>> Split(np.zeros((5, 2)), np.zeros(5, dtype=np.int64), "train")
+    <train split: x float64(5, 2), y int64(5,)>
     """
 
     x: NDArray[Any]
@@ -45,6 +45,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def __repr__(self) -> str:
+        return (
+            f"<{self.role} split: x {self.x.dtype}{self.x.shape}, y {self.y.dtype}{self.y.shape}>"
+        )
 
 
 def require_role(split: Split | None, *roles: str) -> Split:
@@ -80,7 +85,7 @@ def for_tuning(split: Split | None) -> Split:
     return require_role(split, "train", "validation")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """A dataset, split and scaled; ``preprocess`` does the same to rows that come later.
 
@@ -123,6 +128,9 @@ class Dataset:
     def outputs(self) -> int:
         """Number of classes, or of targets."""
         return len(self.classes) or len(self.target_names)
+
+    def __repr__(self) -> str:
+        return f"<dataset {self.describe()}>"
 
     def describe(self) -> str:
         """Return name, task and sizes in one line."""

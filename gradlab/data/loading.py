@@ -127,8 +127,7 @@ def read(source: Any, *, format: str | None = None, seed: int = 0) -> Source:  #
         source = sys.stdin.buffer.read()
     if isinstance(source, bytes):
         return READERS[format or "csv"](source, "standard input")
-    # A bare word is a registered name: a path has a dot or a slash.
-    if isinstance(source, str) and format is None and re.fullmatch(r"\w+\s*(\(.*\))?", source):
+    if isinstance(source, str) and names_dataset(source, format):
         registered: Source = datasets.build(source, seed=seed)
         return registered
     if isinstance(source, str | PathLike):
@@ -141,6 +140,15 @@ def read(source: Any, *, format: str | None = None, seed: int = 0) -> Source:  #
     if hasattr(source, "columns"):
         return Source("frame", arrays.table, arrays.table.names[-1:])
     return arrays
+
+
+def names_dataset(source: str, format: str | None = None) -> bool:  # noqa: A002
+    """Whether a text names a registered dataset and not a file: a path has a dot or a slash.
+
+    >>> names_dataset("spiral(noise=0.1)"), names_dataset("spiral.csv")
+    (True, False)
+    """
+    return format is None and re.fullmatch(r"\w+\s*(\(.*\))?", source) is not None
 
 
 def _read_file(path: Path, format: str | None) -> Source:  # noqa: A002

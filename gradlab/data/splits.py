@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradlab.data.streams import SPLIT, stream
 from gradlab.errors import ArgumentError, DataError
+from gradlab.seeding import stream
 
 
 class Rows(NamedTuple):
@@ -46,7 +46,7 @@ def split_rows(strata: NDArray[np.int64], *, validation: float, test: float, see
             f"{n} rows are too few for validation={validation:g} and test={test:g}; "
             "give more rows, or set them to 0"
         )
-    shuffled = stream(seed, SPLIT).permutation(n)
+    shuffled = stream(seed, "spli").permutation(n)
     place = np.empty(n)
     for stratum in np.unique(strata):
         members = strata[shuffled] == stratum

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradlab.data.source import Source, datasets
-from gradlab.data.streams import TOY, stream
 from gradlab.data.table import Table
 from gradlab.errors import ArgumentError
+from gradlab.seeding import stream
 
 _PLAYGROUND = "Smilkov et al., Direct-Manipulation Visualization of Deep Networks, 2017"
 
@@ -121,7 +121,7 @@ def _generator(samples: int, noise: float, seed: int) -> np.random.Generator:
         raise ArgumentError(f"samples must be 2 or more, got {samples}")
     if not 0 <= noise < np.inf:
         raise ArgumentError(f"noise must be a standard deviation from 0 up, got {noise}")
-    return stream(seed, TOY)
+    return stream(seed, "toys")
 
 
 def _sign(label: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,9 +14,10 @@ import numpy as np
 from gradlab.errors import ArgumentError, one_of
 from gradlab.execute.numpy import NumpyProgram
 from gradlab.execute.simplify import simplify
-from gradlab.graph import Graph, Spec, Tensor, as_tensor, trace
+from gradlab.graph import Graph, Tensor, Variable, as_tensor, trace
 from gradlab.graph.dtypes import Array
 from gradlab.graph.tensor import active
+from gradlab.graph.trace import lists_as_arrays
 from gradlab.graph.tree import leaves, rebuild
 
 
@@ -29,7 +32,7 @@ class Program(Protocol):
 
 EXECUTORS: dict[str, Callable[[Graph], Program]] = {"numpy": NumpyProgram}
 CACHE_SIZE = 64
-"""Programs kept for each compiled function; the one used longest ago goes first."""
+"""Kinds of arguments with programs kept, and programs of each; the oldest ones go first."""
 
 
 def program(graph: Graph, executor: str = "numpy") -> Program:
@@ -46,17 +49,23 @@ def program(graph: Graph, executor: str = "numpy") -> Program:
 def compile(function: Callable[..., Any], executor: str = "numpy") -> Compiled:
     """A function that does the same from its recorded graph.
 
-    The graph is recorded at the first call, and again when shapes or dtypes of the arguments
-    change. Python numbers are run-time inputs: another learning rate records nothing anew. What
-    the function does beside its tensors (printing, changing Python objects) happens only while it
-    is recorded. Within a trace or under a tape the function itself is called.
+    The graph is recorded at the first call, and again for arguments of another kind. Tensors,
+    arrays and Python numbers are run-time inputs, of which shape and dtype count: another learning
+    rate records nothing anew. A list of plain numbers is one array. Flags, texts, None and other
+    objects, modules and Variables among them, are fixed: another one is another recording. It is
+    recorded again, too, when what it read while recorded is not as it was: the mode of a module,
+    whether a Variable is trainable, the default dtype.
+
+    What the function does beside its tensors (printing, changing Python objects) happens only while
+    it is recorded. Within a trace or under a tape the function itself is called. Methods can be
+    compiled: the object is then one more fixed argument.
 
     Args:
-        function: of tensors, arrays, numbers and nests of them; text and None are fixed.
+        function: of tensors, arrays, numbers, other objects, and nests of them.
         executor: "numpy".
 
     Raises:
-        TraceError: the function branches on a tensor's value.
+        TraceError: the function branches on a tensor's value, or assigns a Variable it has made.
         ArgumentError: unknown executor.
 
     >>> from gradlab.graph import Variable
@@ -67,6 +76,8 @@ def compile(function: Callable[..., Any], executor: str = "numpy") -> Compiled:
     ...     return total * 2
     >>> add(np.ones(3, np.float32)), add(np.ones(3, np.float32))
     (tensor(6.), tensor(12.))
+    >>> add
+    <compiled add: 1 program of executor 'numpy'>
     """
     return Compiled(function, executor)
 
@@ -77,16 +88,28 @@ class Compiled:
     def __init__(self, function: Callable[..., Any], executor: str) -> None:
         if executor not in EXECUTORS:
             raise ArgumentError(one_of("executor", executor, EXECUTORS))
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())
         self.function = function
         self.executor = executor
-        self._programs: OrderedDict[Any, Program] = OrderedDict()
+        # For arguments of one kind several, each recorded when its guards found something else.
+        self._programs: OrderedDict[Any, list[Program]] = OrderedDict()
 
-    def __call__(self, *args: Any) -> Any:
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a method of a class, with the object as first argument."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        count = sum(map(len, self._programs.values()))
+        return (
+            f"<compiled {name}: {count} program{'s' * (count != 1)} of executor {self.executor!r}>"
+        )
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
         """Run the graph recorded for arguments of this kind."""
         if active.trace is not None or active.tapes:
-            return self.function(*args)
-        ready, inputs = self._program(args)
+            return self.function(*args, **options)
+        ready, inputs = self._program(args, options)
         state = [variable.held.value for variable, _ in ready.graph.captured]
         outputs, assigned = ready.run(inputs, state)
         for (variable, _), value in zip(ready.graph.assigned, assigned, strict=True):
@@ -96,35 +119,69 @@ class Compiled:
         pairs = zip(outputs, ready.graph.outputs, strict=True)
         return rebuild(ready.graph.structure, iter([Tensor(x, y.weak) for x, y in pairs]))
 
-    def graph(self, *args: Any) -> Graph:
+    def graph(self, *args: Any, **options: Any) -> Graph:
         """The graph recorded for arguments of this kind."""
-        return self._program(args)[0].graph
+        return self._program(args, options)[0].graph
 
-    def _program(self, args: tuple[Any, ...]) -> tuple[Program, list[Array]]:
-        parts = leaves(list(args))
-        moving = [x for x in parts if not isinstance(x, str)]
-        specs = [Spec.of(x) for x in moving]
-        form = rebuild(list(args), iter([x if isinstance(x, str) else ... for x in parts]))
-        key = (repr(form), tuple((s.shape, s.dtype, s.weak) for s in specs))
-        if key in self._programs:
-            self._programs.move_to_end(key)
-        else:
-            traced = iter(specs)
-            nest = rebuild(
-                list(args), iter([x if isinstance(x, str) else next(traced) for x in parts])
-            )
-            self._programs[key] = program(self._trace(nest), self.executor)
-            if len(self._programs) > CACHE_SIZE:
-                self._programs.popitem(last=False)
-        return self._programs[key], [as_tensor(x).value for x in moving]
+    def _program(
+        self, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> tuple[Program, list[Array]]:
+        """The program for a call, recorded if there is none, and the call's run-time inputs."""
+        call = (
+            [lists_as_arrays(x) for x in args],
+            {name: lists_as_arrays(x) for name, x in sorted(options.items())},
+        )
+        parts = leaves(call)
+        moving = [as_tensor(x) for x in parts if _moves(x)]
+        kinds = iter([(x.shape, x.dtype, x.weak) for x in moving])
+        form = repr(rebuild(call, itertools.repeat(...)))
+        key = (form, tuple(next(kinds) if _moves(x) else _identity(x) for x in parts))
+        programs = self._programs.get(key, [])
+        ready = next((known for known in programs if known.graph.holds()), None)
+        if ready is None:
+            ready = program(self._trace(call, moving), self.executor)
+            self._programs[key] = [*programs, ready][-CACHE_SIZE:]
+        self._programs.move_to_end(key)
+        if len(self._programs) > CACHE_SIZE:
+            self._programs.popitem(last=False)
+        return ready, [x.value for x in moving]
 
-    def _trace(self, nest: list[Any]) -> Graph:
-        """Traced with the texts among the arguments held fixed."""
-        specs = [x for x in leaves(nest) if not isinstance(x, str)]
+    def _trace(self, call: Any, moving: list[Tensor]) -> Graph:
+        """Recorded with all but the run-time inputs of a call held fixed."""
 
-        def call(*symbols: Any) -> Any:
-            moving = iter(symbols)
-            filled = [x if isinstance(x, str) else next(moving) for x in leaves(nest)]
-            return self.function(*rebuild(nest, iter(filled)))
+        def function(*symbols: Tensor) -> Any:
+            given = iter(symbols)
+            parts = [next(given) if _moves(x) else x for x in leaves(call)]
+            args, options = rebuild(call, iter(parts))
+            return self.function(*args, **options)
 
-        return trace(call, *specs)
+        return trace(function, *moving)
+
+
+class _Itself:
+    """A fixed argument that equals itself only; as a key it stays alive, so its id is its own."""
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.thing is other.thing
+
+
+def _moves(x: Any) -> bool:
+    """Whether an argument is a run-time input: an array of any library, or a Python number."""
+    if isinstance(x, Variable | str):
+        return False
+    return type(x) in (int, float) or hasattr(type(x), "__array__")
+
+
+def _identity(x: Any) -> Any:
+    """What a fixed argument is known by: its value if it has one to go by, else that it is it."""
+    try:
+        hash(x)
+    except TypeError:
+        return _Itself(x)
+    return type(x), x

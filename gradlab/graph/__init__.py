@@ -12,87 +12,116 @@ from gradlab.graph.activations import (
     softplus,
 )
 from gradlab.graph.arithmetic import (
-    abs,
     add,
-    clip,
     divide,
+    multiply,
+    negative,
+    square,
+    subtract,
+)
+from gradlab.graph.comparison import (
     equal,
-    floor,
     greater,
     greater_equal,
     isfinite,
+    isinf,
+    isnan,
     less,
     less_equal,
     logical_and,
     logical_not,
     logical_or,
-    maximum,
-    minimum,
-    multiply,
-    negative,
     not_equal,
-    sign,
-    square,
-    subtract,
     where,
+)
+from gradlab.graph.creation import (
+    arange,
+    full,
+    ones,
+    ones_like,
+    zeros,
+    zeros_like,
 )
 from gradlab.graph.dtypes import default_dtype, set_default_dtype
 from gradlab.graph.elementwise import elementwise_shape
-from gradlab.graph.functions import (
+from gradlab.graph.extremes import (
+    abs,
+    clip,
+    maximum,
+    minimum,
+)
+from gradlab.graph.functions import erf, exp, expm1, log, log1p, pow, sqrt
+from gradlab.graph.indexing import (
+    index,
+    index_add,
+    one_hot,
+    pad,
+    take,
+    take_along_axis,
+    tril,
+    triu,
+)
+from gradlab.graph.joining import (
+    concat,
+    flip,
+    repeat,
+    roll,
+    split,
+    stack,
+    tile,
+)
+from gradlab.graph.linalg import einsum, matmul
+from gradlab.graph.op import OPS, Interval, Kink, Op
+from gradlab.graph.order import argmax, argmin, argsort, sort
+from gradlab.graph.random import RandomStream, random_bits, random_normal, random_uniform
+from gradlab.graph.reductions import (
+    all,
+    any,
+    cumsum,
+    logsumexp,
+    max,
+    mean,
+    min,
+    norm,
+    prod,
+    std,
+    sum,
+    var,
+)
+from gradlab.graph.rounding import (
+    ceil,
+    floor,
+    floor_divide,
+    remainder,
+    round,
+    sign,
+    trunc,
+)
+from gradlab.graph.shaping import (
+    astype,
+    broadcast_to,
+    expand_dims,
+    flatten,
+    identity,
+    matrix_transpose,
+    permute_dims,
+    reshape,
+    squeeze,
+    stop_gradient,
+)
+from gradlab.graph.tensor import Symbol, Tensor, apply, as_tensor, broadcast_shapes, tensor
+from gradlab.graph.trace import Graph, Spec, trace
+from gradlab.graph.trigonometry import (
     acos,
     asin,
     atan,
     cos,
     cosh,
-    erf,
-    exp,
-    expm1,
-    log,
-    log1p,
-    pow,
     sin,
     sinh,
-    sqrt,
     tan,
     tanh,
 )
-from gradlab.graph.indexing import (
-    argmax,
-    argmin,
-    argsort,
-    index,
-    index_add,
-    one_hot,
-    pad,
-    sort,
-    take,
-    take_along_axis,
-)
-from gradlab.graph.linalg import einsum, matmul
-from gradlab.graph.op import OPS, Interval, Kink, Op
-from gradlab.graph.random import RandomStream, random_bits, random_normal, random_uniform
-from gradlab.graph.reductions import cumsum, logsumexp, max, mean, min, norm, prod, sum, var
-from gradlab.graph.shaping import (
-    astype,
-    broadcast_to,
-    concat,
-    expand_dims,
-    flatten,
-    flip,
-    identity,
-    matrix_transpose,
-    ones_like,
-    permute_dims,
-    reshape,
-    roll,
-    split,
-    squeeze,
-    stack,
-    stop_gradient,
-    zeros_like,
-)
-from gradlab.graph.tensor import Symbol, Tensor, apply, as_tensor, broadcast_shapes, tensor
-from gradlab.graph.trace import Graph, Spec, trace
 from gradlab.graph.variable import Variable
 
 __all__ = [
@@ -109,7 +138,10 @@ __all__ = [
     "abs",
     "acos",
     "add",
+    "all",
+    "any",
     "apply",
+    "arange",
     "argmax",
     "argmin",
     "argsort",
@@ -119,6 +151,7 @@ __all__ = [
     "atan",
     "broadcast_shapes",
     "broadcast_to",
+    "ceil",
     "clip",
     "concat",
     "cos",
@@ -137,6 +170,8 @@ __all__ = [
     "flatten",
     "flip",
     "floor",
+    "floor_divide",
+    "full",
     "gelu",
     "greater",
     "greater_equal",
@@ -144,6 +179,8 @@ __all__ = [
     "index",
     "index_add",
     "isfinite",
+    "isinf",
+    "isnan",
     "leaky_relu",
     "less",
     "less_equal",
@@ -166,6 +203,7 @@ __all__ = [
     "norm",
     "not_equal",
     "one_hot",
+    "ones",
     "ones_like",
     "pad",
     "permute_dims",
@@ -175,8 +213,11 @@ __all__ = [
     "random_normal",
     "random_uniform",
     "relu",
+    "remainder",
+    "repeat",
     "reshape",
     "roll",
+    "round",
     "set_default_dtype",
     "sigmoid",
     "sign",
@@ -191,6 +232,7 @@ __all__ = [
     "square",
     "squeeze",
     "stack",
+    "std",
     "stop_gradient",
     "subtract",
     "sum",
@@ -199,8 +241,13 @@ __all__ = [
     "tan",
     "tanh",
     "tensor",
+    "tile",
     "trace",
+    "tril",
+    "triu",
+    "trunc",
     "var",
     "where",
+    "zeros",
     "zeros_like",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from gradlab.graph.arithmetic import HUGE, greater, multiply, where
-from gradlab.graph.elementwise import elementwise, floating, unary
+from gradlab.graph.arithmetic import multiply
+from gradlab.graph.comparison import greater, where
+from gradlab.graph.elementwise import HUGE, elementwise, floating, unary
 from gradlab.graph.functions import erf, exp, expm1, special
 from gradlab.graph.op import Interval, Kink, Op, declare
 from gradlab.graph.reductions import nonempty, sum

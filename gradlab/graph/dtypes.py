@@ -51,6 +51,11 @@ def check_dtype(dtype: npt.DTypeLike) -> DType:
     found = np.dtype(dtype)
     if found.kind not in _RANK:
         raise DTypeError(f"gradlab computes with real numbers and booleans, not with {found}")
+    if found.kind == "f" and found != FLOAT32 and found != FLOAT64:
+        raise DTypeError(
+            f"gradlab computes with float32 and float64, not with {found}: convert it first, "
+            'as in x.astype("float32")'
+        )
     return found
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from gradlab.errors import DTypeError
 from gradlab.graph.dtypes import BOOL, FLOAT64, DType, default_dtype, result_dtype
 from gradlab.graph.op import VJP, Forward, Infer, Interval, Kink, Op, Shape, declare
 from gradlab.graph.operators import Operators
@@ -11,18 +14,31 @@ from gradlab.graph.shaping import cast
 from gradlab.graph.tensor import (
     PYTHON_NUMBERS,
     Like,
+    Symbol,
     Tensor,
     apply,
     as_tensor,
     broadcast_shapes,
 )
 
+INF = math.inf
+HUGE = (-INF, -1e30, -1e-30, -0.0, 0.0, 1e-30, 1e30, INF, math.nan)
 REAL = Interval()
 
 
 def elementwise_shape(*inputs: Tensor) -> tuple[Shape, DType]:
     """Shape and dtype rule of an elementwise op: broadcast the shapes, keep the dtype."""
     return broadcast_shapes(*[x.shape for x in inputs]), inputs[-1].dtype
+
+
+def numeric_shape(*inputs: Tensor) -> tuple[Shape, DType]:
+    """Shape and dtype rule of an elementwise op that booleans do not have."""
+    if inputs[-1].dtype == BOOL:
+        raise DTypeError(
+            "booleans have no sign, difference or remainder: count them with "
+            "astype(x, 'int64'), or combine them with ~, &, | and !="
+        )
+    return elementwise_shape(*inputs)
 
 
 def boolean_shape(*inputs: Tensor) -> tuple[Shape, DType]:
@@ -79,5 +95,13 @@ def promote(x: Like, y: Like) -> tuple[Tensor, Tensor]:
     x, y = as_tensor(x), as_tensor(y)
     if x.dtype == y.dtype:
         return x, y
-    dtype = result_dtype(x.dtype, x.weak, y.dtype, y.weak)
+    weak_x, weak_y = x.weak and _fits(x, y.dtype), y.weak and _fits(y, x.dtype)
+    dtype = result_dtype(x.dtype, weak_x, y.dtype, weak_y)
     return cast(x, dtype), cast(y, dtype)
+
+
+def _fits(number: Tensor, dtype: DType) -> bool:
+    """Whether a Python number can take a dtype of whole numbers: -1 and 300 are no uint8."""
+    if number.dtype.kind not in "iu" or dtype.kind not in "iu" or isinstance(number, Symbol):
+        return True
+    return bool((number.value.astype(dtype) == number.value).all())

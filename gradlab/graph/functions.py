@@ -1,4 +1,4 @@
-"""Elementary functions: exponentials, logarithms, trigonometry, roots, the error function."""
+"""Exponentials, logarithms, roots and powers, and the error function."""
 
 from __future__ import annotations
 
@@ -6,8 +6,19 @@ import importlib
 import math
 from typing import Any
 
-from gradlab.graph.arithmetic import HUGE, INF, equal, greater_equal, logical_and, square, where
-from gradlab.graph.elementwise import elementwise, floating, promote, unary
+import numpy as np
+
+from gradlab.graph.arithmetic import square
+from gradlab.graph.comparison import (
+    equal,
+    greater,
+    greater_equal,
+    less,
+    logical_and,
+    logical_or,
+    where,
+)
+from gradlab.graph.elementwise import HUGE, INF, elementwise, floating, promote, unary
 from gradlab.graph.op import Interval, Kink
 from gradlab.graph.tensor import PYTHON_NUMBERS, Like, Tensor, apply
 
@@ -19,7 +30,6 @@ def special(xp: Any) -> Any:
 
 
 ANY = Interval(extremes=HUGE)
-UNIT = Interval(-0.9, 0.9, (-1.0, 0.0, 1.0, 1e-30))
 POSITIVE = Interval(0.3, 3.0, (0.0, 1e-30, 1e30, INF, math.nan))
 
 EXP = elementwise(
@@ -74,8 +84,11 @@ SQRT = elementwise(
 
 
 def _power_by_base(g: Tensor, f: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    # At y = 0 the derivative is 0 even where x^(y−1) is infinite.
-    return g * where(equal(y, 0), 0, y * pow(x, where(equal(y, 0), 1, y - 1)))
+    # At y = 0 the derivative is 0 even where x^(y−1) is infinite; at x = 0 < y < 1 the slope is
+    # infinite, and 0 is chosen, as for √x.
+    root = logical_and(equal(x, 0), logical_and(greater(y, 0), less(y, 1)))
+    flat = logical_or(equal(y, 0), root)
+    return g * where(flat, 0, y * pow(x, where(flat, 1, y - 1)))
 
 
 def _power_by_exponent(g: Tensor, f: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -91,87 +104,8 @@ POW = elementwise(
     _power_by_exponent,
     formula="x^y",
     derivatives=("y·x^(y−1)", "x^y·log x"),
-    kinks=(Kink((0.0, 0.0), (0.0, 0.0)), Kink((0.0, 2.0), (0.0, 0.0))),
+    kinks=tuple(Kink((0.0, y), (0.0, 0.0)) for y in (0.0, 0.5, 2.0)),
     domain=(Interval(0.3, 3.0, (0.0, 1e-30, 1.0, 1e30, INF)), Interval(extremes=HUGE)),
-)
-SIN = elementwise(
-    "sin",
-    lambda xp, x: xp.sin(x),
-    lambda g, f, x: g * cos(x),
-    formula="sin x",
-    derivatives=("cos x",),
-    domain=(Interval(extremes=(-1e4, 0.0, 1e-30, 1e4)),),
-)
-COS = elementwise(
-    "cos",
-    lambda xp, x: xp.cos(x),
-    lambda g, f, x: -g * sin(x),
-    formula="cos x",
-    derivatives=("−sin x",),
-    domain=(Interval(extremes=(-1e4, 0.0, 1e-30, 1e4)),),
-)
-TAN = elementwise(
-    "tan",
-    lambda xp, x: xp.tan(x),
-    lambda g, f, x: g * (1 + square(f)),
-    formula="tan x",
-    derivatives=("1 + f²",),
-    domain=(Interval(-1.2, 1.2, (0.0, 1e-30)),),
-)
-
-
-def _slope_of_arc(x: Tensor) -> Tensor:
-    # 1 − x² would lose the digits that 1 − |x| still has.
-    return 1 / sqrt((1 - x) * (1 + x))
-
-
-ASIN = elementwise(
-    "asin",
-    lambda xp, x: xp.arcsin(x),
-    lambda g, f, x: g * _slope_of_arc(x),
-    formula="arcsin x",
-    derivatives=("1/√(1 − x²)",),
-    domain=(UNIT,),
-)
-ACOS = elementwise(
-    "acos",
-    lambda xp, x: xp.arccos(x),
-    lambda g, f, x: -g * _slope_of_arc(x),
-    formula="arccos x",
-    derivatives=("−1/√(1 − x²)",),
-    domain=(UNIT,),
-)
-ATAN = elementwise(
-    "atan",
-    lambda xp, x: xp.arctan(x),
-    lambda g, f, x: g / (1 + square(x)),
-    formula="arctan x",
-    derivatives=("1/(1 + x²)",),
-    domain=(ANY,),
-)
-SINH = elementwise(
-    "sinh",
-    lambda xp, x: xp.sinh(x),
-    lambda g, f, x: g * cosh(x),
-    formula="sinh x",
-    derivatives=("cosh x",),
-    domain=(ANY,),
-)
-COSH = elementwise(
-    "cosh",
-    lambda xp, x: xp.cosh(x),
-    lambda g, f, x: g * sinh(x),
-    formula="cosh x",
-    derivatives=("sinh x",),
-    domain=(ANY,),
-)
-TANH = elementwise(
-    "tanh",
-    lambda xp, x: xp.tanh(x),
-    lambda g, f, x: g * (1 - square(f)),
-    formula="tanh x",
-    derivatives=("1 − f²",),
-    domain=(ANY,),
 )
 ERF = elementwise(
     "erf",
@@ -231,101 +165,21 @@ def sqrt(x: Like) -> Tensor:
 def pow(x: Like, y: Like) -> Tensor:
     """Power, x^y; NaN for negative x and fractional y.
 
-    At x = 0 the derivative by y is taken as 0 for y ≥ 0, and at y = 0 the derivative by x as 0.
+    Whole numbers to a whole number y ≥ 0 stay whole; a tensor y may be negative, so that its
+    powers are floats. At x = 0 the derivative by y is taken as 0 for y ≥ 0, and the one by x
+    as 0 for 0 < y < 1, where it is infinite.
 
     >>> pow([2.0, 3.0], 2)
     tensor([4., 9.])
     """
-    if type(y) in PYTHON_NUMBERS and type(x) not in PYTHON_NUMBERS:
-        if y == 2:
-            return square(x)
-        if y == 0.5:
-            return sqrt(x)
+    number = y if type(y) in PYTHON_NUMBERS else None
+    if number == 0.5:
+        return sqrt(x)
+    whole = isinstance(y, int | np.integer) and type(y) is not bool and y >= 0
     x, y = promote(x, y)
-    if x.dtype.kind != "f":
+    if x.dtype.kind != "f" and not whole:
         x, y = promote(floating(x), floating(y))
-    return apply(POW, (x, y))
-
-
-def sin(x: Like) -> Tensor:
-    """Sine, x in radians.
-
-    >>> sin([0.0])
-    tensor([0.])
-    """
-    return unary(SIN, x)
-
-
-def cos(x: Like) -> Tensor:
-    """Cosine, x in radians.
-
-    >>> cos([0.0])
-    tensor([1.])
-    """
-    return unary(COS, x)
-
-
-def tan(x: Like) -> Tensor:
-    """Tangent, x in radians.
-
-    >>> tan([0.0])
-    tensor([0.])
-    """
-    return unary(TAN, x)
-
-
-def asin(x: Like) -> Tensor:
-    """Inverse sine, in [−π/2, π/2]; NaN outside [−1, 1].
-
-    >>> asin([0.0])
-    tensor([0.])
-    """
-    return unary(ASIN, x)
-
-
-def acos(x: Like) -> Tensor:
-    """Inverse cosine, in [0, π]; NaN outside [−1, 1].
-
-    >>> acos([1.0])
-    tensor([0.])
-    """
-    return unary(ACOS, x)
-
-
-def atan(x: Like) -> Tensor:
-    """Inverse tangent, in (−π/2, π/2).
-
-    >>> atan([0.0])
-    tensor([0.])
-    """
-    return unary(ATAN, x)
-
-
-def sinh(x: Like) -> Tensor:
-    """Hyperbolic sine, (eˣ − e⁻ˣ)/2.
-
-    >>> sinh([0.0])
-    tensor([0.])
-    """
-    return unary(SINH, x)
-
-
-def cosh(x: Like) -> Tensor:
-    """Hyperbolic cosine, (eˣ + e⁻ˣ)/2.
-
-    >>> cosh([0.0])
-    tensor([1.])
-    """
-    return unary(COSH, x)
-
-
-def tanh(x: Like) -> Tensor:
-    """Hyperbolic tangent, (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ).
-
-    >>> tanh([0.0])
-    tensor([0.])
-    """
-    return unary(TANH, x)
+    return square(x) if number == 2 else apply(POW, (x, y))
 
 
 def erf(x: Like) -> Tensor:

@@ -7,11 +7,18 @@ from typing import Any
 import numpy as np
 
 from gradlab.errors import DTypeError, ShapeError
-from gradlab.graph.arithmetic import equal
+from gradlab.graph.comparison import equal, where
 from gradlab.graph.dtypes import BOOL, INT64, DType, default_dtype
 from gradlab.graph.op import Op, PerInput, Shape, declare
-from gradlab.graph.shaping import astype, expand_dims, normalize_axis, reshape
-from gradlab.graph.tensor import Like, Tensor, apply, as_tensor, broadcast_shapes
+from gradlab.graph.shaping import astype, expand_dims, normalize_axis
+from gradlab.graph.tensor import (
+    PYTHON_NUMBERS,
+    Like,
+    Tensor,
+    apply,
+    as_tensor,
+    broadcast_shapes,
+)
 
 # A key as an op's parameter: for each axis an int, a (start, stop, step), ADD_AXIS for a new axis,
 # or TAKE for the next index array among the op's inputs. DOTS is an ellipsis that stands for no
@@ -171,6 +178,35 @@ def _template(x: Tensor, key: Any) -> tuple[Key, tuple[Tensor, ...]]:
     return tuple(template), tuple(arrays)
 
 
+def _triangle(x: Like, lower: bool, k: int) -> Tensor:
+    x = as_tensor(x)
+    if x.ndim < 2:
+        raise ShapeError(f"a triangle needs at least 2 axes, got shape {x.shape}")
+    rows, columns = x.shape[-2:]
+    below = np.tri(rows, columns, k if lower else k - 1, dtype=np.bool_)
+    return where(below if lower else ~below, x, False)
+
+
+def tril(x: Like, k: int = 0) -> Tensor:
+    """The lower triangle of matrices, with 0 above the diagonal number k.
+
+    >>> tril([[1, 2], [3, 4]])
+    tensor([[1, 0],
+            [3, 4]])
+    """
+    return _triangle(x, True, k)
+
+
+def triu(x: Like, k: int = 0) -> Tensor:
+    """The upper triangle of matrices, with 0 below the diagonal number k.
+
+    >>> triu([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [0, 4]])
+    """
+    return _triangle(x, False, k)
+
+
 def take(x: Like, indices: Like, axis: int = 0) -> Tensor:
     """Rows (or what an axis counts) by number.
 
@@ -201,8 +237,10 @@ def take_along_axis(x: Like, indices: Like, axis: int = -1) -> Tensor:
     return index(x, tuple(key))
 
 
-def pad(x: Like, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Tensor:
+def pad(x: Like, widths: tuple[tuple[int, int], ...], value: float = 0) -> Tensor:
     """With so many elements of a value put before and after along each axis.
+
+    A fraction makes floats of whole numbers.
 
     >>> pad([1.0, 2.0], ((1, 2),))
     tensor([0., 1., 2., 0., 0.])
@@ -213,11 +251,11 @@ def pad(x: Like, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Ten
     shape = tuple(a + n + b for (a, b), n in zip(widths, x.shape, strict=True))
     inside = tuple(slice(a, a + n) for (a, _), n in zip(widths, x.shape, strict=True))
     padded = index_add(shape, inside, x)
-    if value == 0:
+    if type(value) in PYTHON_NUMBERS and value == 0:
         return padded
-    frame = np.full(shape, value, x.dtype)
-    frame[inside] = 0
-    return padded + frame
+    frame = np.ones(shape, np.bool_)
+    frame[inside] = False
+    return where(frame, value, padded)
 
 
 def one_hot(labels: Like, classes: int) -> Tensor:
@@ -235,72 +273,3 @@ def one_hot(labels: Like, classes: int) -> Tensor:
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"labels must be whole numbers, got {labels.dtype}")
     return astype(equal(expand_dims(labels, -1), np.arange(classes)), default_dtype())
-
-
-# --- order: positions have no derivative ------------------------------------------------------
-
-ARGMAX = declare(
-    Op(
-        "argmax",
-        forward=lambda xp, x, axis: xp.argmax(x, axis=axis),
-        infer=lambda x, axis: (x.shape[:axis] + x.shape[axis + 1 :], INT64),
-        vjps=(None,),
-        formula="position of max x",
-    )
-)
-ARGSORT = declare(
-    Op(
-        "argsort",
-        forward=lambda xp, x, axis: xp.argsort(x, axis=axis, stable=True),
-        infer=lambda x, axis: (x.shape, INT64),
-        vjps=(None,),
-        formula="order of x",
-    )
-)
-
-
-def argmax(x: Like, axis: int | None = None) -> Tensor:
-    """Position of the largest element, the first at a tie; it has no derivative.
-
-    >>> argmax([[1.0, 5.0], [3.0, 2.0]], axis=1)
-    tensor([1, 0])
-    """
-    x = as_tensor(x)
-    if axis is None:
-        return argmax(reshape(x, (-1,)), 0)
-    (place,) = normalize_axis(axis, x.ndim)
-    if x.shape[place] == 0:
-        raise ShapeError(f"argmax over axis {axis} of shape {x.shape} has no elements")
-    return apply(ARGMAX, (x,), {"axis": place})
-
-
-def argmin(x: Like, axis: int | None = None) -> Tensor:
-    """Position of the smallest element, the first at a tie; it has no derivative.
-
-    >>> argmin([[1.0, 5.0], [3.0, 2.0]], axis=1)
-    tensor([0, 1])
-    """
-    x = as_tensor(x)
-    # Unsigned integers would wrap around, and booleans cannot be negated.
-    return argmax(-(x if x.dtype.kind == "f" else astype(x, INT64)), axis)
-
-
-def argsort(x: Like, axis: int = -1) -> Tensor:
-    """Positions in ascending order, equal elements in theirs; it has no derivative.
-
-    >>> argsort([3.0, 1.0, 2.0])
-    tensor([1, 2, 0])
-    """
-    x = as_tensor(x)
-    (place,) = normalize_axis(axis, x.ndim)
-    return apply(ARGSORT, (x,), {"axis": place})
-
-
-def sort(x: Like, axis: int = -1) -> Tensor:
-    """In ascending order along an axis; each adjoint goes back to where its element was.
-
-    >>> sort([3.0, 1.0, 2.0])
-    tensor([1., 2., 3.])
-    """
-    x = as_tensor(x)
-    return take_along_axis(x, argsort(x, axis), axis)

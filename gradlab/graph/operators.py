@@ -11,6 +11,7 @@ import numpy.typing as npt
 # this class.
 import gradlab.graph as graph
 from gradlab.errors import ShapeError
+from gradlab.graph.conversions import Conversions
 
 if TYPE_CHECKING:
     from gradlab.graph.tensor import Like, Tensor
@@ -18,14 +19,10 @@ if TYPE_CHECKING:
 Axis = int | tuple[int, ...] | None
 
 
-class Operators:
+class Operators(Conversions):
     """Operators and methods of Tensor and Variable; each names the function it stands for."""
 
     __slots__ = ()
-
-    # NumPy arrays on the left of an operator leave it to us.
-    __array_priority__ = 100
-    __array_ufunc__ = None
 
     if TYPE_CHECKING:
 
@@ -73,6 +70,18 @@ class Operators:
     def __rtruediv__(self, other: Like) -> Tensor:
         return graph.divide(other, self)
 
+    def __floordiv__(self, other: Like) -> Tensor:
+        return graph.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Like) -> Tensor:
+        return graph.floor_divide(other, self)
+
+    def __mod__(self, other: Like) -> Tensor:
+        return graph.remainder(self, other)
+
+    def __rmod__(self, other: Like) -> Tensor:
+        return graph.remainder(other, self)
+
     def __pow__(self, other: Like) -> Tensor:
         return graph.pow(self, other)
 
@@ -95,10 +104,10 @@ class Operators:
         return graph.abs(self)
 
     def __eq__(self, other: Like) -> Tensor:  # type: ignore[override]
-        return graph.equal(self, other)
+        return NotImplemented if other is None else graph.equal(self, other)
 
     def __ne__(self, other: Like) -> Tensor:  # type: ignore[override]
-        return graph.not_equal(self, other)
+        return NotImplemented if other is None else graph.not_equal(self, other)
 
     def __lt__(self, other: Like) -> Tensor:
         return graph.less(self, other)
@@ -168,3 +177,27 @@ class Operators:
     def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """See ``gradlab.min``."""
         return graph.min(self, axis, keepdims)
+
+    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """See ``gradlab.prod``."""
+        return graph.prod(self, axis, keepdims)
+
+    def var(self, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Tensor:
+        """See ``gradlab.var``."""
+        return graph.var(self, axis, keepdims, correction)
+
+    def std(self, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Tensor:
+        """See ``gradlab.std``."""
+        return graph.std(self, axis, keepdims, correction)
+
+    def argmax(self, axis: int | None = None) -> Tensor:
+        """See ``gradlab.argmax``."""
+        return graph.argmax(self, axis)
+
+    def squeeze(self, axis: Axis = None) -> Tensor:
+        """See ``gradlab.squeeze``."""
+        return graph.squeeze(self, axis)
+
+    def flatten(self, start: int = 0) -> Tensor:
+        """See ``gradlab.flatten``."""
+        return graph.flatten(self, start)

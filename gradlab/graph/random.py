@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from gradlab.errors import DTypeError
 from gradlab.graph.dtypes import FLOAT32, FLOAT64, UINT32, DType, check_dtype, default_dtype
-from gradlab.graph.functions import cos, log, sqrt
+from gradlab.graph.functions import log, sqrt
 from gradlab.graph.op import Op, Shape, declare
 from gradlab.graph.tensor import Like, Tensor, apply, as_tensor
+from gradlab.graph.trigonometry import cos
 from gradlab.graph.variable import Variable
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 
 from gradlab.errors import ArgumentError, ShapeError
-from gradlab.graph.arithmetic import abs, equal, square
+from gradlab.graph.arithmetic import square
+from gradlab.graph.comparison import equal, greater, not_equal
 from gradlab.graph.dtypes import INT64, DType
 from gradlab.graph.elementwise import floating
+from gradlab.graph.extremes import abs
 from gradlab.graph.functions import exp, sqrt
+from gradlab.graph.joining import concat, flip
 from gradlab.graph.op import Kink, Op, Shape, declare
 from gradlab.graph.shaping import (
     Axis,
     astype,
     broadcast_to,
     cast,
-    concat,
-    flip,
     normalize_axis,
     permute_dims,
     reshape,
@@ -162,6 +163,33 @@ def var(x: Like, axis: Axis = None, keepdims: bool = False, correction: float = 
     if count <= correction:
         raise ArgumentError(f"correction={correction} needs more than {count} elements")
     return sum(square(x - mean(x, axis, keepdims=True)), axis, keepdims) / (count - correction)
+
+
+def std(x: Like, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Tensor:
+    """Standard deviation over axes, √var; its subgradient where all are equal is 0.
+
+    >>> std([1.0, 5.0])
+    tensor(2.)
+    """
+    return sqrt(var(x, axis, keepdims, correction))
+
+
+def any(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether any element along the axes is other than 0.
+
+    >>> any([[0, 1], [0, 0]], axis=1)
+    tensor([ True, False])
+    """
+    return greater(sum(not_equal(x, 0), axis, keepdims), 0)
+
+
+def all(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether all elements along the axes are other than 0.
+
+    >>> all([[0, 1], [1, 1]], axis=1)
+    tensor([False,  True])
+    """
+    return equal(sum(equal(x, 0), axis, keepdims), 0)
 
 
 def max(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:

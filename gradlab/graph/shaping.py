@@ -1,8 +1,7 @@
-"""Ops that move numbers without changing them: casts, shapes, joining and taking apart."""
+"""Ops that give the same numbers another dtype or another shape."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gradlab.errors import ShapeError
-from gradlab.graph.dtypes import DType, check_dtype, result_dtype
-from gradlab.graph.op import Op, PerInput, Shape, declare
+from gradlab.graph.dtypes import DType, check_dtype
+from gradlab.graph.op import Op, Shape, declare
 from gradlab.graph.tensor import Like, Tensor, apply, as_tensor, broadcast_shapes
 
 Axis = int | tuple[int, ...] | None
@@ -121,26 +120,6 @@ def identity(x: Like) -> Tensor:
     tensor([1.])
     """
     return apply(IDENTITY, (as_tensor(x),))
-
-
-def zeros_like(x: Like) -> Tensor:
-    """Zeros of the shape and dtype of x.
-
-    >>> zeros_like([1.0, 2.0])
-    tensor([0., 0.])
-    """
-    x = as_tensor(x)
-    return Tensor(np.zeros(x.shape, x.dtype), x.weak)
-
-
-def ones_like(x: Like) -> Tensor:
-    """Ones of the shape and dtype of x.
-
-    >>> ones_like([1.0, 2.0])
-    tensor([1., 1.])
-    """
-    x = as_tensor(x)
-    return Tensor(np.ones(x.shape, x.dtype), x.weak)
 
 
 # --- shapes -----------------------------------------------------------------------------------
@@ -278,13 +257,15 @@ def expand_dims(x: Like, axis: Axis) -> Tensor:
     return reshape(x, [1 if i in places else next(lengths) for i in range(x.ndim + count)])
 
 
-def squeeze(x: Like, axis: Axis) -> Tensor:
-    """Without the given axes, which must be of length one.
+def squeeze(x: Like, axis: Axis = None) -> Tensor:
+    """Without the given axes, which must be of length one (by default all such).
 
     >>> squeeze([[1, 2]], 0).shape
     (2,)
     """
     x = as_tensor(x)
+    if axis is None:
+        return reshape(x, [n for n in x.shape if n != 1])
     places = normalize_axis(axis, x.ndim)
     for place in places:
         if x.shape[place] != 1:
@@ -300,117 +281,3 @@ def flatten(x: Like, start: int = 0) -> Tensor:
     """
     x = as_tensor(x)
     return reshape(x, (*x.shape[:start], math.prod(x.shape[start:])))
-
-
-# --- joining and taking apart -----------------------------------------------------------------
-
-
-def _concatenated(*inputs: Tensor, axis: int) -> tuple[Shape, DType]:
-    first = inputs[0]
-    for x in inputs[1:]:
-        if x.ndim != first.ndim or any(
-            a != b for i, (a, b) in enumerate(zip(x.shape, first.shape, strict=True)) if i != axis
-        ):
-            raise ShapeError(
-                f"cannot concatenate {first.shape} and {x.shape} along axis {axis}: "
-                "the other lengths must be equal"
-            )
-    length = sum(x.shape[axis] for x in inputs)
-    return (*first.shape[:axis], length, *first.shape[axis + 1 :]), first.dtype
-
-
-def _concat_vjp(i: int, g: Tensor, y: Tensor, *inputs: Tensor, axis: int) -> Tensor:
-    start = sum(x.shape[axis] for x in inputs[:i])
-    return g[(slice(None),) * axis + (slice(start, start + inputs[i].shape[axis]),)]
-
-
-CONCAT = declare(
-    Op(
-        "concat",
-        forward=lambda xp, *xs, axis: xp.concatenate(xs, axis=axis),
-        infer=_concatenated,
-        vjps=PerInput(_concat_vjp),
-        formula="x and y side by side",
-    )
-)
-
-
-def concat(tensors: Sequence[Like], axis: int = 0) -> Tensor:
-    """Side by side along an axis that they have.
-
-    Raises:
-        ShapeError: lengths of the other axes differ.
-
-    >>> concat([[1, 2], [3]])
-    tensor([1, 2, 3])
-    """
-    parts = _alike(tensors)
-    (place,) = normalize_axis(axis, parts[0].ndim)
-    _concatenated(*parts, axis=place)
-    return apply(CONCAT, tuple(parts), {"axis": place})
-
-
-def stack(tensors: Sequence[Like], axis: int = 0) -> Tensor:
-    """Side by side along a new axis.
-
-    >>> stack([[1, 2], [3, 4]], axis=1)
-    tensor([[1, 3],
-            [2, 4]])
-    """
-    return concat([expand_dims(x, axis) for x in _alike(tensors)], axis)
-
-
-def _alike(tensors: Sequence[Like]) -> list[Tensor]:
-    parts = [as_tensor(x) for x in tensors]
-    if not parts:
-        raise ShapeError("nothing to join: give at least one tensor")
-    dtype, weak = parts[0].dtype, parts[0].weak
-    for x in parts[1:]:
-        dtype, weak = result_dtype(dtype, weak, x.dtype, x.weak), weak and x.weak
-    return [cast(x, dtype) for x in parts]
-
-
-def split(x: Like, parts: int | Sequence[int], axis: int = 0) -> list[Tensor]:
-    """Cut along an axis, into a number of equal parts or into parts of the given lengths.
-
-    Raises:
-        ShapeError: the lengths do not add up.
-
-    >>> split([1, 2, 3, 4], 2)
-    [tensor([1, 2]), tensor([3, 4])]
-    """
-    x = as_tensor(x)
-    (place,) = normalize_axis(axis, x.ndim)
-    length = x.shape[place]
-    sizes = [length // max(parts, 1)] * parts if isinstance(parts, int) else list(parts)
-    if sum(sizes) != length:
-        raise ShapeError(f"cannot split length {length} into {parts}")
-    cuts = np.cumsum([0, *sizes]).tolist()
-    before = (slice(None),) * place
-    return [x[(*before, slice(a, b))] for a, b in itertools.pairwise(cuts)]
-
-
-def flip(x: Like, axis: Axis = None) -> Tensor:
-    """In reverse order along the given axes (all by default).
-
-    >>> flip([1, 2, 3])
-    tensor([3, 2, 1])
-    """
-    x = as_tensor(x)
-    places = normalize_axis(axis, x.ndim)
-    return x[tuple(slice(None, None, -1 if i in places else None) for i in range(x.ndim))]
-
-
-def roll(x: Like, shift: int, axis: int) -> Tensor:
-    """Shifted cyclically along an axis.
-
-    >>> roll([1, 2, 3], 1, axis=0)
-    tensor([3, 1, 2])
-    """
-    x = as_tensor(x)
-    (place,) = normalize_axis(axis, x.ndim)
-    cut = -shift % x.shape[place] if x.shape[place] else 0
-    if cut == 0:
-        return x
-    before = (slice(None),) * place
-    return concat([x[(*before, slice(cut, None))], x[(*before, slice(None, cut))]], place)

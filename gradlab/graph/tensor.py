@@ -88,48 +88,18 @@ class Tensor(Operators):
         if name is not None:
             self.name = name
 
-    def numpy(self) -> Array:
-        """The numbers, as a NumPy array that cannot be written to."""
-        view = self.value.view()
-        view.flags.writeable = False
-        return view
-
-    def item(self) -> Any:
-        """The only element, as a Python number."""
-        return self.value.item()
-
     def named(self, name: str) -> Tensor:
         """Give this tensor the name that drawings and messages show; returns the tensor."""
         self.name = name
         return self
 
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __dlpack__(self, **options: Any) -> Any:
-        return self.value.__dlpack__(**options)
-
-    def __dlpack_device__(self) -> Any:
-        return self.value.__dlpack_device__()
-
-    def __bool__(self) -> bool:
-        return bool(self.value)
-
-    def __float__(self) -> float:
-        return float(self.value)
-
-    def __int__(self) -> int:
-        return int(self.value)
-
-    def __index__(self) -> int:
-        return self.value.__index__()
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else str(self)
-
     def __repr__(self) -> str:
         text = np.array2string(self.value, separator=", ", prefix="tensor(")
-        dtype = "" if self.dtype in (default_dtype(), INT64, BOOL) else f", dtype={self.dtype}"
+        dtype = (
+            ""
+            if self.weak or self.dtype in (default_dtype(), INT64, BOOL)
+            else f", dtype={self.dtype}"
+        )
         name = f", name={self.name!r}" if self.name else ""
         return f"tensor({text}{dtype}{name})"
 
@@ -180,6 +150,7 @@ def apply(op: Op, inputs: tuple[Tensor, ...], params: Params = NO_PARAMS) -> Ten
 
     Raises:
         ShapeError: the inputs' shapes do not fit the op.
+        DTypeError: their dtype does not.
     """
     trace = active.trace
     if trace is not None and trace.concerns(inputs):
@@ -190,8 +161,8 @@ def apply(op: Op, inputs: tuple[Tensor, ...], params: Params = NO_PARAMS) -> Ten
                 value = op.forward(np, inputs[0].value, inputs[1].value)
             else:
                 value = op.forward(np, *[x.value for x in inputs], **params)
-        except ValueError:
-            op.infer(*inputs, **params)  # names the shapes that do not fit
+        except (ValueError, TypeError):
+            op.infer(*inputs, **params)  # names the shapes or the dtype that do not fit
             raise
         if type(value) is not np.ndarray:  # NumPy gives scalars for 0-d results
             value = np.asarray(value)
@@ -217,11 +188,19 @@ def as_tensor(x: Like) -> Tensor:
     return constant(x)
 
 
-def constant(data: Like, dtype: npt.DTypeLike | None = None, copy: bool = False) -> Tensor:
-    """A tensor of given numbers; lists of floats become the default dtype, arrays keep theirs."""
-    array = np.array(data, copy=copy or None)
+def constant(data: Like, dtype: npt.DTypeLike | None = None) -> Tensor:
+    """A tensor of a copy of given numbers, since the caller may write to its own again.
+
+    Lists of floats become the default dtype, arrays keep theirs.
+    """
+    try:
+        array = np.array(data)
+    except ValueError as error:
+        raise DTypeError(f"cannot make a tensor of {_short(data)}: {error}") from error
     if array.dtype == object:
-        raise DTypeError(f"cannot make a tensor of {_short(data)}: rows differ in length or type")
+        raise DTypeError(
+            f"cannot make a tensor of {_short(data)}: give numbers, in rows of equal length"
+        )
     check_dtype(array.dtype)
     if dtype is not None:
         array = array.astype(check_dtype(dtype), copy=False)
@@ -243,10 +222,8 @@ def tensor(data: Like, dtype: npt.DTypeLike | None = None, name: str | None = No
     """
     if isinstance(data, Operators):
         data = as_tensor(data).value
-    try:
-        return constant(data, dtype, copy=True).named(name) if name else constant(data, dtype, True)
-    except ValueError as error:
-        raise DTypeError(f"cannot make a tensor of {_short(data)}: {error}") from error
+    made = constant(data, dtype)
+    return made.named(name) if name else made
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:

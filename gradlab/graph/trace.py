@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradlab.errors import TraceError
-from gradlab.graph.dtypes import DType, check_dtype
+from gradlab.graph.dtypes import DType, check_dtype, default_dtype
 from gradlab.graph.op import Op, Shape
 from gradlab.graph.shaping import cast, stop_gradient
 from gradlab.graph.tensor import (
@@ -57,6 +57,9 @@ class Spec:
         return Spec(x.shape, x.dtype, x.weak, x.name)
 
 
+Guard = tuple[Callable[[], Any], Any]
+
+
 @dataclass(frozen=True)
 class Graph:
     """A computation: what goes in, the operations in order, and what comes out.
@@ -68,6 +71,7 @@ class Graph:
         captured: Variables read (state in), each with the symbol that stands for its value.
         assigned: Variables assigned (state out), each with its new value.
         structure: the nest that the function returned.
+        guards: what the function read beside tensors, and what it found (see ``guard``).
 
     Inputs of nodes that are no symbols are constants.
     """
@@ -78,6 +82,11 @@ class Graph:
     captured: tuple[tuple[Variable, Symbol], ...]
     assigned: tuple[tuple[Variable, Tensor], ...]
     structure: Any
+    guards: tuple[Guard, ...] = ()
+
+    def holds(self) -> bool:
+        """Whether the function would still do this: all that it read is as it was."""
+        return all(read() == found for read, found in self.guards)
 
     def __str__(self) -> str:
         """A listing, one operation a line.
@@ -142,12 +151,19 @@ def _kind(x: Tensor) -> str:
 
 
 class Trace:
-    """A recording in progress: the operations so far, and the variables read and assigned."""
+    """A recording in progress: the operations so far, and the variables read and assigned.
+
+    Attributes:
+        nodes, captured, assigned, guards: as of the ``Graph`` to be.
+        created: Variables made since it began.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[Symbol] = []
         self.captured: dict[Variable, Symbol] = {}
         self.assigned: dict[Variable, Tensor] = {}
+        self.guards: list[Guard] = []
+        self.created: set[Variable] = set()
 
     def concerns(self, inputs: tuple[Tensor, ...]) -> bool:
         """Whether an op on these inputs belongs in the graph; else it is a constant."""
@@ -183,13 +199,44 @@ class Trace:
             held = variable.held
             spec = Spec(held.shape, held.dtype, held.weak, variable.name)
             self.captured[variable] = self.input(spec)
+            self.guards.append((lambda: variable.trainable, variable.trainable))
         return self.captured[variable]
 
     def assign(self, variable: Variable, value: Tensor) -> None:
-        """Take note of a new value; as in eager code, no gradient flows through it."""
+        """Take note of a new value; as in eager code, no gradient flows through it.
+
+        Raises:
+            TraceError: the function made the variable itself: it would make it once, not at each
+                call, and the program would go on with what the last call left in it.
+        """
+        if variable in self.created:
+            raise TraceError(
+                f"variable {variable.name or ''} of shape {variable.shape} is created and assigned "
+                "in the traced function: create it outside, or compute with tensors instead"
+            )
         new = stop_gradient(cast(value, variable.dtype))
         new.weak = variable.weak
         self.assigned[variable] = new
+
+
+def guard(read: Callable[[], Any]) -> Any:
+    """What ``read()`` gives now, for code that goes by it; a trace in progress takes note.
+
+    A compiled function records anew once ``read()`` gives something else. What it gives is compared
+    with ``==``: a flag, a number, text or an id.
+
+    >>> mode = {"training": True}
+    >>> graph = trace(lambda x: x * 2 if guard(lambda: mode["training"]) else x, Spec())
+    >>> graph.holds()
+    True
+    >>> mode["training"] = False
+    >>> graph.holds()
+    False
+    """
+    found = read()
+    if active.trace is not None:
+        active.trace.guards.append((read, found))
+    return found
 
 
 def trace(function: Callable[..., Any], *specs: Any) -> Graph:
@@ -197,13 +244,15 @@ def trace(function: Callable[..., Any], *specs: Any) -> Graph:
 
     Args:
         function: of as many arguments; what it returns may be nested in tuples, lists and dicts.
-        specs: a ``Spec``, an example (tensor, array, number), or a nest of them, per argument.
+        specs: a ``Spec``, an example (tensor, array, number, list of numbers), or a nest of them,
+            per argument.
 
     A Variable that the function reads becomes an input of the graph, and one that it assigns an
     output; the Variables themselves stay as they are.
 
     Raises:
-        TraceError: the function branches on a traced value or asks for its numbers.
+        TraceError: the function branches on a traced value, asks for its numbers, or assigns a
+            Variable that it made itself.
 
     >>> w = Variable([1.0, 2.0], name="w")
     >>> print(trace(lambda x: (w * x).sum(), Spec((2,), name="x")))
@@ -216,17 +265,46 @@ def trace(function: Callable[..., Any], *specs: Any) -> Graph:
     recording, outer = Trace(), active.trace
     active.trace = recording
     try:
-        arguments = map_leaves(lambda spec: recording.input(Spec.of(spec)), list(specs))
+        guard(default_dtype)  # the dtype of every number with a decimal point
+        given = [lists_as_arrays(spec) for spec in specs]
+        arguments = map_leaves(lambda spec: recording.input(Spec.of(spec)), given)
         structure = function(*arguments)
         outputs = tuple(as_tensor(x) for x in leaves(structure))
         recording.concerns(outputs)
     finally:
         active.trace = outer
+    if outer is not None:
+        outer.guards += recording.guards
+        outer.created |= recording.created
     assigned = tuple(recording.assigned.items())
     nodes = _needed(recording.nodes, (*outputs, *(value for _, value in assigned)))
     used = {id(x) for node in nodes for x in node.inputs} | {id(x) for x in outputs}
     captured = tuple((v, s) for v, s in recording.captured.items() if id(s) in used)
-    return Graph(nodes, tuple(leaves(arguments)), outputs, captured, assigned, structure)
+    inputs, guards = tuple(leaves(arguments)), tuple(recording.guards)
+    return Graph(nodes, inputs, outputs, captured, assigned, structure, guards)
+
+
+def lists_as_arrays(nest: Any) -> Any:
+    """The nest with each list of plain numbers in it, nested lists too, as one array.
+
+    >>> lists_as_arrays({"x": [[1, 2], [3, 4]], "how": ["up", 1.0]})
+    {'x': tensor([[1, 2],
+            [3, 4]]), 'how': ['up', 1.0]}
+    """
+    if _is_numbers(nest) and isinstance(nest, list | tuple):
+        return as_tensor(nest)
+    if isinstance(nest, dict):
+        return {key: lists_as_arrays(part) for key, part in nest.items()}
+    if isinstance(nest, list | tuple):
+        parts = [lists_as_arrays(part) for part in nest]
+        return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
+    return nest
+
+
+def _is_numbers(x: Any) -> bool:
+    if isinstance(x, list | tuple) and not hasattr(x, "_fields"):
+        return bool(x) and all(map(_is_numbers, x))
+    return type(x) in PYTHON_NUMBERS
 
 
 def _needed(nodes: list[Symbol], ends: tuple[Tensor, ...]) -> tuple[Symbol, ...]:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from gradlab.errors import DTypeError, ShapeError
-from gradlab.graph.dtypes import Array, DType
+from gradlab.errors import ArgumentError, DTypeError, ShapeError
+from gradlab.graph.dtypes import DType
 from gradlab.graph.op import Shape
 from gradlab.graph.operators import Operators
 from gradlab.graph.tensor import Like, Tensor, active, as_tensor, tensor
+
+
+def _not_in_place(symbol: str) -> Callable[[Variable, Like], NoReturn]:
+    def refuse(self: Variable, other: Like) -> NoReturn:
+        name = self.name if self.name and self.name.isidentifier() else "w"
+        raise ArgumentError(
+            f"{name} {symbol}= ... would put a tensor in the place of the Variable: "
+            f"write {name}.assign({name} {symbol} ...)"
+        )
+
+    return refuse
 
 
 class Variable(Operators):
@@ -44,6 +56,8 @@ class Variable(Operators):
         self.name = name
         self._tensor = Tensor(np.array(value), True) if weak else tensor(value, dtype)
         self._tensor.name = name
+        if active.trace is not None:
+            active.trace.created.add(self)
 
     @property
     def shape(self) -> Shape:
@@ -95,28 +109,19 @@ class Variable(Operators):
             active.trace.assign(self, new)
             return
         # A fresh leaf: the tensor assigned may carry the history of a tape.
-        fresh = new.value if isinstance(value, Operators) else new.value.copy()
-        self._tensor = Tensor(fresh.astype(held.dtype, copy=False), held.weak, self.name)
+        self._tensor = Tensor(new.value.astype(held.dtype, copy=False), held.weak, self.name)
 
-    def numpy(self) -> Array:
-        """The numbers held now, as an array that cannot be written to."""
-        return self.read().numpy()
-
-    def item(self) -> Any:
-        """The only element, as a Python number."""
-        return self.read().item()
-
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
-        return self.read().__array__(dtype, copy)
-
-    def __float__(self) -> float:
-        return float(self.read())
-
-    def __int__(self) -> int:
-        return int(self.read())
-
-    def __bool__(self) -> bool:
-        return bool(self.read())
+    # w += x would leave w another thing than the Variable: a tensor.
+    __iadd__ = _not_in_place("+")
+    __isub__ = _not_in_place("-")
+    __imul__ = _not_in_place("*")
+    __itruediv__ = _not_in_place("/")
+    __ifloordiv__ = _not_in_place("//")
+    __imod__ = _not_in_place("%")
+    __ipow__ = _not_in_place("**")
+    __imatmul__ = _not_in_place("@")
+    __iand__ = _not_in_place("&")
+    __ior__ = _not_in_place("|")
 
     def __repr__(self) -> str:
         text = np.array2string(self._tensor.value, separator=", ", prefix="Variable(")

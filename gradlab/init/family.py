@@ -2,6 +2,9 @@
 
 ``gain`` multiplies the standard deviation: √2 keeps the variance from layer to layer behind ReLU,
 √(2/(1 + a²)) behind a leaky ReLU of slope a, 1 behind the identity.
+
+The first authors are Xavier Glorot and Kaiming He: "glorot_normal" is "xavier_normal", and
+"he_normal" is "kaiming_normal".
 """
 
 from __future__ import annotations
@@ -31,7 +34,10 @@ def _row(gain: float, mode: Mode, distribution: Distribution) -> VarianceScaling
 
 
 @initializers.register(
-    "xavier_uniform", formula="U(±gain·√(6/(fan_in + fan_out)))", paper=f"{XAVIER}, equation 16"
+    "xavier_uniform",
+    formula="U(±gain·√(6/(fan_in + fan_out)))",
+    paper=f"{XAVIER}, equation 16",
+    alias="glorot_uniform",
 )
 def xavier_uniform(gain: float = 1.0) -> VarianceScaling:
     """Xavier (Glorot) uniform: as much variance forward as backward, for tanh and the like.
@@ -43,7 +49,10 @@ def xavier_uniform(gain: float = 1.0) -> VarianceScaling:
 
 
 @initializers.register(
-    "xavier_normal", formula="N(0, gain²·2/(fan_in + fan_out))", paper=f"{XAVIER}, equation 12"
+    "xavier_normal",
+    formula="N(0, gain²·2/(fan_in + fan_out))",
+    paper=f"{XAVIER}, equation 12",
+    alias="glorot_normal",
 )
 def xavier_normal(gain: float = 1.0) -> VarianceScaling:
     """Xavier (Glorot) normal."""
@@ -54,6 +63,7 @@ def xavier_normal(gain: float = 1.0) -> VarianceScaling:
     "xavier_truncated_normal",
     formula="N(0, gain²·2/(fan_in + fan_out)) within 2 standard deviations",
     paper=f"{XAVIER}, equation 12",
+    alias="glorot_truncated_normal",
 )
 def xavier_truncated_normal(gain: float = 1.0) -> VarianceScaling:
     """Xavier (Glorot) normal without far values; the variance is as given after the cut."""
@@ -61,7 +71,10 @@ def xavier_truncated_normal(gain: float = 1.0) -> VarianceScaling:
 
 
 @initializers.register(
-    "kaiming_uniform", formula="U(±gain·√(3/fan_in))", paper=f"{KAIMING}, equation 10"
+    "kaiming_uniform",
+    formula="U(±gain·√(3/fan_in))",
+    paper=f"{KAIMING}, equation 10",
+    alias="he_uniform",
 )
 def kaiming_uniform(gain: float = math.sqrt(2), mode: Mode = "fan_in") -> VarianceScaling:
     """Kaiming (He) uniform: variance 2/fan_in, which ReLU keeps from layer to layer.
@@ -73,7 +86,10 @@ def kaiming_uniform(gain: float = math.sqrt(2), mode: Mode = "fan_in") -> Varian
 
 
 @initializers.register(
-    "kaiming_normal", formula="N(0, gain²/fan_in)", paper=f"{KAIMING}, equation 10"
+    "kaiming_normal",
+    formula="N(0, gain²/fan_in)",
+    paper=f"{KAIMING}, equation 10",
+    alias="he_normal",
 )
 def kaiming_normal(gain: float = math.sqrt(2), mode: Mode = "fan_in") -> VarianceScaling:
     """Kaiming (He) normal: variance 2/fan_in, as in the paper."""
@@ -84,6 +100,7 @@ def kaiming_normal(gain: float = math.sqrt(2), mode: Mode = "fan_in") -> Varianc
     "kaiming_truncated_normal",
     formula="N(0, gain²/fan_in) within 2 standard deviations",
     paper=f"{KAIMING}, equation 10",
+    alias="he_truncated_normal",
 )
 def kaiming_truncated_normal(gain: float = math.sqrt(2), mode: Mode = "fan_in") -> VarianceScaling:
     """Kaiming (He) normal without far values; the variance is 2/fan_in after the cut."""

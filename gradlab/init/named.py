@@ -6,14 +6,13 @@ import fnmatch
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from gradlab.errors import ArgumentError, ShapeError
 from gradlab.graph import Variable
 from gradlab.init.base import Initializer, initializers
 from gradlab.init.fan import Fans, fans
 from gradlab.init.plain import Zeros
-from gradlab.nn import Module, seed_sequence
+from gradlab.nn import Module
+from gradlab.seeding import stream
 
 Scheme = str | Mapping[str, Any] | Initializer
 
@@ -65,7 +64,7 @@ def initialize(
     for path, parameter in parameters.items():
         chosen = _chosen(path, parameter, general, special)
         if chosen is not None:
-            rng = np.random.default_rng(seed_sequence(seed, "init", path))
+            rng = stream(seed, "init", path)
             try:
                 values[path] = chosen(parameter.shape, rng, _layer_fans(path, parameters))
             except ShapeError as error:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from gradlab.palette import BLUE, ORANGE, VERMILION
+
 if TYPE_CHECKING:
     from gradlab.inspect.drawing import Drawing
 
 BOXES = {
-    "source": 'color="#E69F00" penwidth=2',
-    "output": 'color="#0072B2" penwidth=2',
+    "source": f'color="{ORANGE}" penwidth=2',
+    "output": f'color="{BLUE}" penwidth=2',
     "side": 'style="rounded,dashed"',
     "node": "",
 }
-ARROWS = {"path": "", "dead": 'style=dotted color="#D55E00"', "side": "style=dashed"}
+ARROWS = {"path": "", "dead": f'style=dotted color="{VERMILION}"', "side": "style=dashed"}
 
 
 def dot(drawing: Drawing) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradlab.errors import ArgumentError
+from gradlab.files import replacing
 from gradlab.inspect.dot import dot
 from gradlab.inspect.svg import svg
 
@@ -67,6 +68,7 @@ class Drawing:
 
         Raises:
             ArgumentError: another suffix, no such folder, or more boxes than an SVG can show.
+            RunError: the file cannot be written.
         """
         save(path, {".svg": self.to_svg, ".dot": self.to_dot, ".txt": lambda: f"{self}\n"})
 
@@ -95,9 +97,5 @@ def save(path: str | os.PathLike[str], writers: Mapping[str, Callable[[], str]])
     if not path.parent.is_dir():
         raise ArgumentError(f"path is {str(path)!r}; make the folder {str(path.parent)!r} first")
     text = writers[path.suffix]()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from gradlab.backprop.sweep import sweep
 from gradlab.graph import Tensor
+from gradlab.inspect.formulas import LONGEST
+from gradlab.inspect.names import Names
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -37,13 +39,21 @@ class Edge:
 class Landmarks:
     """The nodes of the paths that a reader must see, and the chains of edges between them.
 
-    These are the named ones and those where paths part or join.
+    These are the named ones and those where paths part or join. Where a chain of others is so long
+    that the product of its derivatives would be hard to read, some of them are shown too.
+
+    Args:
+        nodes, edges: of all paths.
+        named: ids of the nodes that have a name.
+        names: tells the derivative of each edge as text.
 
     Attributes:
         shown: their ids.
     """
 
-    def __init__(self, nodes: Sequence[Tensor], edges: Sequence[Edge], named: set[int]) -> None:
+    def __init__(
+        self, nodes: Sequence[Tensor], edges: Sequence[Edge], named: set[int], names: Names
+    ) -> None:
         self._outgoing: dict[int, list[Edge]] = defaultdict(list)
         self._arrivals: dict[int, int] = defaultdict(int)
         for edge in edges:
@@ -54,6 +64,8 @@ class Landmarks:
             for x in nodes
             if id(x) in named or len(self._outgoing[id(x)]) != 1 or self._arrivals[id(x)] != 1
         }
+        for chain in self.chains(nodes):
+            self.shown |= _cuts(chain, names)
         # A chain past other paths would read like the whole derivative: its last node is shown too.
         self.shown |= {id(c[-1].source) for c in self.chains(nodes) if self.passes_others(c)}
 
@@ -72,3 +84,15 @@ class Landmarks:
                     chain += self._outgoing[id(chain[-1].node)]  # it has one only
                 found.append(tuple(chain))
         return found
+
+
+def _cuts(chain: Sequence[Edge], names: Names) -> set[int]:
+    """Ids of nodes on a chain between which the products of derivatives are short enough."""
+    cuts, length = set(), 0
+    for edge in chain:
+        added = len(names.derivative(edge.node, edge.number)) + len(" · ")
+        if length and length + added > LONGEST:
+            cuts.add(id(edge.source))
+            length = 0
+        length += added
+    return cuts

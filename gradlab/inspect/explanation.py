@@ -26,11 +26,14 @@ def explain(y: Tensor, wrt: Tensor | Variable, names: Named | None = None) -> Ex
     ∂y/∂x = Σ over the paths x → ... → y of the product of local derivatives on the path
 
     Args:
-        y: a tensor computed while a ``GradientTape`` recorded. If it has several elements, the
-            derivative is that of their sum, as on the tape.
+        y: a tensor that a ``GradientTape`` recorded. If it has several elements, the derivative is
+            that of their sum, as on the tape. A tape forgets what it recorded once it is asked for
+            a gradient, unless it is persistent.
         wrt: a tensor that y was computed from, or a Variable whose present value was read.
         names: what to call tensors, ``{"c": c}``. Otherwise they are called by their own name,
-            or by the variable of the caller that holds them, or by a short formula.
+            or by the variable of the caller that holds them, or by a short formula. What a module
+            gives is named by its kind and path, such as "Linear:0"; in a model of a class of your
+            own, call ``model.name_variables()`` first.
 
     Raises:
         GradientError: y was not recorded, or does not depend on wrt.
@@ -67,7 +70,8 @@ def explain(y: Tensor, wrt: Tensor | Variable, names: Named | None = None) -> Ex
         )
     if not isinstance(y, Tensor) or y.op is None:
         raise GradientError(
-            "y was not recorded: compute it inside 'with GradientTape() as tape:', then explain it"
+            "y is not recorded: compute it from a Variable or a watched tensor inside 'with "
+            "GradientTape() as tape:', and explain it before that tape is asked for a gradient"
         )
     if not isinstance(wrt, Tensor | Variable):
         raise GradientError(f"wrt is of type {type(wrt).__name__}; give a tensor or a Variable")
@@ -181,11 +185,12 @@ class Explanation:
 
     @cached_property
     def _map(self) -> Landmarks:
-        return Landmarks(self.nodes, self.edges, {*self._known, id(self.wrt), id(self.y)})
+        named = {*self._known, id(self.wrt), id(self.y)}
+        return Landmarks(self.nodes, self.edges, named, self.names)
 
     @cached_property
     def landmarks(self) -> tuple[Tensor, ...]:
-        """The nodes that a reader sees: those with a name, and where paths part or join."""
+        """The nodes that a reader sees: those with a name, where paths part or join, and a few."""
         return tuple(x for x in self.nodes if id(x) in self._map.shown)
 
     @cached_property
@@ -224,6 +229,7 @@ class Explanation:
 
         Raises:
             ArgumentError: another suffix, no such folder, or more nodes than an SVG can show.
+            RunError: the file cannot be written.
         """
         save(path, {".svg": self.to_svg, ".dot": self.to_dot, ".txt": lambda: f"{self}\n"})
 

@@ -11,7 +11,7 @@ PHRASE, SUM, PRODUCT, ATOM = range(4)
 _LETTER = re.compile(r"(?<![A-Za-z_])[xyzf](?![A-Za-z_])")
 _NESTED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 LONGEST = 72
-"""Characters of a product before it is only counted."""
+"""Characters of a product before it is cut into two."""
 
 
 class Word(NamedTuple):
@@ -90,7 +90,5 @@ def product(texts: Sequence[str]) -> str:
         else:
             loose = word(text).level < PRODUCT and (len(proper) > 1 or minus)
             middle.append(f"({text})" if loose else text)
-        if len(left) + len(right) + sum(map(len, middle)) > LONGEST:
-            return f"product of {len(proper):,} local derivatives"
     result = f"{left}{' · '.join(middle)}{right}" if middle else f"{left}{right}".strip()
     return f"{minus}{result}" if result else f"{minus}1"

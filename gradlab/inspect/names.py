@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import FrameType
 
@@ -67,9 +68,15 @@ class Names:
     def __init__(self, order: Sequence[Tensor], known: Mapping[int, str]) -> None:
         self._words: dict[int, Word] = {}
         self._numbered: set[int] = set()
+        self._uses: Counter[str] = Counter()
         for place, x in enumerate(order):
             name = known.get(id(x))
-            self._words[id(x)] = Word(name, ATOM) if name else self._unnamed(x, place)
+            self._words[id(x)] = self._named(name) if name else self._unnamed(x, place)
+
+    def _named(self, name: str) -> Word:
+        """A name; where several tensors have it, as when a layer is called twice, with a number."""
+        self._uses[name] += 1
+        return Word(name if self._uses[name] == 1 else f"{name}#{self._uses[name]}", ATOM)
 
     def _unnamed(self, x: Tensor, place: int) -> Word:
         if x.op is None:
@@ -77,7 +84,8 @@ class Names:
         if x.op.name in SAME_NUMBERS:
             return self._words[id(x.inputs[0])]
         expression = self._expression(x)
-        if len(expression) <= SHORT:
+        self._uses[expression] += 1
+        if len(expression) <= SHORT and self._uses[expression] == 1:
             return word(expression)
         self._numbered.add(id(x))
         return Word(f"%{place}", ATOM)

@@ -10,7 +10,8 @@ def ancestors(*ends: Tensor) -> list[Tensor]:
 
     >>> from gradlab import GradientTape, tensor
     >>> x = tensor(2.0, name="x")
-    >>> with GradientTape():
+    >>> with GradientTape() as tape:
+    ...     tape.watch(x)
     ...     y = x * x
     >>> [node is x for node in ancestors(y)]
     [True, False]

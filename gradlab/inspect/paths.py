@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from gradlab.graph import Tensor, elementwise_shape, ones_like
+from gradlab.graph.elementwise import numeric_shape
 from gradlab.inspect.edges import Edge, Landmarks
 from gradlab.inspect.formulas import product
 from gradlab.inspect.names import SAME_NUMBERS, Names
@@ -99,7 +100,8 @@ class Factor:
 
 
 def _elementwise(x: Tensor) -> bool:
-    return x.op is not None and (x.op.infer is elementwise_shape or x.op.name in SAME_NUMBERS)
+    rules = (elementwise_shape, numeric_shape)
+    return x.op is not None and (x.op.infer in rules or x.op.name in SAME_NUMBERS)
 
 
 class Path:

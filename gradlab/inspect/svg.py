@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
+from string import Template
 from typing import TYPE_CHECKING
 
 from gradlab.inspect.layout import Link, Point, layout
+from gradlab.palette import BLUE, ORANGE, SKY, VERMILION
 
 if TYPE_CHECKING:
     from gradlab.inspect.drawing import Box, Drawing
@@ -18,21 +20,22 @@ PADDING = 10.0
 MARGIN = 20.0
 SIDE_WEIGHT = 0.05  # operands beside the paths must not bend them
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart. The ground is drawn too, so
-# that the text stands out on any page.
-STYLE = """
+# The ground is drawn too, so that the text stands out on any page.
+STYLE = Template(
+    """
 .gl-ground{fill:#fff} .gl-text{fill:#1a1a1a} .gl-soft{fill:#595959}
 .gl-box{fill:#f6f6f6;stroke:#737373;stroke-width:1.2}
-.gl-source{stroke:#E69F00;stroke-width:2.5} .gl-output{stroke:#0072B2;stroke-width:2.5}
+.gl-source{stroke:$orange;stroke-width:2.5} .gl-output{stroke:$blue;stroke-width:2.5}
 .gl-side{stroke-dasharray:4 3} .gl-line{fill:none;stroke:#595959;stroke-width:1.6}
 .gl-line-side{stroke-width:1;stroke-dasharray:4 3}
-.gl-line-dead{stroke:#D55E00;stroke-dasharray:1.5 3}
+.gl-line-dead{stroke:$vermilion;stroke-dasharray:1.5 3}
 .gl-tip{fill:#595959}
 @media (prefers-color-scheme:dark){
 .gl-ground{fill:#17181c} .gl-text{fill:#f0f0f0} .gl-soft{fill:#b5b5b5}
-.gl-box{fill:#26272d;stroke:#8c8c8c} .gl-source{stroke:#E69F00} .gl-output{stroke:#56B4E9}
+.gl-box{fill:#26272d;stroke:#8c8c8c} .gl-source{stroke:$orange} .gl-output{stroke:$sky}
 .gl-line{stroke:#b5b5b5} .gl-line-dead{stroke:#E8743B} .gl-tip{fill:#b5b5b5}}
 """.strip()
+).substitute(orange=ORANGE, blue=BLUE, vermilion=VERMILION, sky=SKY)
 FONT = 'font-family="ui-monospace,Menlo,Consolas,\'DejaVu Sans Mono\',monospace" font-size="12"'
 
 

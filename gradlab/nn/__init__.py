@@ -25,7 +25,7 @@ from gradlab.nn.loss import (
     huber_loss,
     mse_loss,
 )
-from gradlab.nn.loss_rows import (
+from gradlab.nn.loss_registry import (
     BCEWithLogitsLoss,
     CrossEntropyLoss,
     HingeLoss,
@@ -36,7 +36,6 @@ from gradlab.nn.loss_rows import (
 from gradlab.nn.mlp import MLP
 from gradlab.nn.module import Module
 from gradlab.nn.penalty import l1_penalty, l2_penalty
-from gradlab.nn.seeding import seed_sequence
 from gradlab.nn.sequential import Sequential
 
 __all__ = [
@@ -72,5 +71,4 @@ __all__ = [
     "l2_penalty",
     "losses",
     "mse_loss",
-    "seed_sequence",
 ]

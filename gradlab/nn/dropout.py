@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradlab.errors import ArgumentError
 from gradlab.graph import RandomStream, Tensor, as_tensor, astype, greater_equal
 from gradlab.graph.tensor import Like
+from gradlab.nn.made import next_seed
 from gradlab.nn.module import Module
 
 
@@ -16,8 +17,8 @@ class Dropout(Module):
     Args:
         p: probability of 0, in [0, 1).
 
-    Its random stream starts from seed 0, as every other's: ``Module.reseed`` on the model gives
-    each layer its own (a ``Sequential`` does so when it is made).
+    No two layers share their masks. Which ones a new layer has depends on how many layers this
+    process made before; ``Module.reseed`` on the model starts them from a seed of yours.
 
     Raises:
         ArgumentError: p outside [0, 1).
@@ -33,7 +34,7 @@ class Dropout(Module):
         if not 0 <= p < 1:
             raise ArgumentError(f"Dropout: p must be in [0, 1), got {p!r}")
         self.p = p
-        self.stream = RandomStream()
+        self.stream = RandomStream(next_seed())
 
     def forward(self, x: Like) -> Tensor:
         """A tensor of the same shape."""

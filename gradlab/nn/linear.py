@@ -11,6 +11,7 @@ from gradlab.errors import ArgumentError, DTypeError, ShapeError
 from gradlab.graph import Tensor, Variable, as_tensor, default_dtype, matmul
 from gradlab.graph.dtypes import check_dtype
 from gradlab.graph.tensor import Like
+from gradlab.nn.made import next_seed
 from gradlab.nn.module import Module
 
 
@@ -28,8 +29,8 @@ class Linear(Module):
         weight: W, of shape (out_features, in_features), as in PyTorch.
         bias: b, of shape (out_features,), or None.
 
-    W and b start as a fixed draw of U(−1/√in_features, 1/√in_features), PyTorch's default, that
-    depends on the shape alone; ``gradlab.init.initialize`` draws others.
+    W and b start as U(−1/√in_features, 1/√in_features), PyTorch's default. The draw depends on how
+    many layers this process made before; ``gradlab.init.initialize`` draws by a seed of yours.
 
     Raises:
         ArgumentError: a number of features that is no whole number from 1 up.
@@ -59,7 +60,7 @@ class Linear(Module):
                 f"Linear: dtype must be floating, got {chosen}; use float32 or float64"
             )
         self.in_features, self.out_features = int(in_features), int(out_features)
-        rng = np.random.default_rng((self.out_features, self.in_features))
+        rng = np.random.default_rng(next_seed())
         bound = 1 / math.sqrt(in_features)
         weight = rng.uniform(-bound, bound, (self.out_features, self.in_features))
         self.weight = Variable(weight, name="weight", dtype=chosen)

@@ -1,12 +1,16 @@
-"""Losses, as functions with the names of torch.nn.functional.
+"""Losses, as functions; all but ``hinge_loss`` have their names in torch.nn.functional.
 
 Each takes predictions and targets for n examples. ``reduction`` is "mean" (the default), "sum" or
 "none", over everything that a loss has a value for: the elements in ``mse_loss``, ``huber_loss``
 and the binary losses, the examples in ``cross_entropy`` and the multi-class ``hinge_loss``.
+
+A target out of range is an error where its value is known. In a trace it is not, and there the
+loss of that example is NaN.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -74,8 +78,7 @@ def cross_entropy(logits: Like, target: Like, reduction: Reduction = "mean") -> 
     Raises:
         ShapeError: the shapes do not fit.
         DTypeError: class numbers that are no integers, or probabilities that are.
-        ArgumentError: a class number outside [0, classes) (not seen in a trace), or unknown
-            reduction.
+        ArgumentError: a class number outside [0, classes) (in a trace: NaN), or unknown reduction.
 
     >>> cross_entropy([[0.0, 0.0], [1e4, 0.0]], [1, 0], reduction="none")
     tensor([0.6931472, 0.       ])
@@ -89,9 +92,10 @@ def cross_entropy(logits: Like, target: Like, reduction: Reduction = "mean") -> 
                 f"must be floating, got {target.dtype}; for class numbers pass shape ({rows},)"
             )
         return _reduce(-graph.sum(target * graph.log_softmax(logits), axis=1), reduction)
-    _check_classes("cross_entropy", target, rows, classes)
+    known = _classes("cross_entropy", target, rows, classes)
     # Subtracted from 0, so that a loss of 0 is not −0.
-    return _reduce(0 - graph.log_softmax(logits)[np.arange(rows), target], reduction)
+    loss = 0 - graph.log_softmax(logits)[np.arange(rows), known]
+    return _reduce(_nan_where_replaced(loss, target, known), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -108,18 +112,20 @@ def binary_cross_entropy_with_logits(
 
     Raises:
         ShapeError: the shapes differ; nothing is broadcast.
-        ArgumentError: a target outside [0, 1] (not seen in a trace), or unknown reduction.
+        ArgumentError: a target outside [0, 1] (in a trace: NaN), or unknown reduction.
 
     >>> binary_cross_entropy_with_logits([0.0, 1e4, -1e4], [1, 1, 0], reduction="none")
     tensor([0.6931472, 0.       , 0.       ])
     """
     logits, target = _alike("binary_cross_entropy_with_logits", logits, target)
-    if not isinstance(target, Symbol) and ((target.value < 0) | (target.value > 1)).any():
+    known = _within(target, 0, 1) if isinstance(target, Symbol) else target
+    if known is target and ((target.value < 0) | (target.value > 1)).any():
         raise ArgumentError(
             "binary_cross_entropy_with_logits: targets must be in [0, 1], got "
             f"{target.value.min()} to {target.value.max()}"
         )
-    return _reduce(graph.softplus(logits) - logits * target, reduction)
+    loss = graph.softplus(logits) - logits * known
+    return _reduce(_nan_where_replaced(loss, target, known), reduction)
 
 
 def hinge_loss(logits: Like, target: Like, reduction: Reduction = "mean") -> Tensor:
@@ -137,8 +143,8 @@ def hinge_loss(logits: Like, target: Like, reduction: Reduction = "mean") -> Ten
     Raises:
         ShapeError: the shapes do not fit.
         DTypeError: class numbers that are no integers.
-        ArgumentError: a class number outside [0, classes), or a sign that is not ±1 (neither is
-            seen in a trace), or unknown reduction.
+        ArgumentError: a class number outside [0, classes), or a sign that is not ±1 (in a trace:
+            NaN), or unknown reduction.
 
     Source: Crammer and Singer, JMLR 2, 2001; Weston and Watkins, ESANN 1999, for the sum over j.
 
@@ -147,23 +153,26 @@ def hinge_loss(logits: Like, target: Like, reduction: Reduction = "mean") -> Ten
     """
     logits, target = as_tensor(logits), as_tensor(target)
     if target.shape == logits.shape:
-        if not isinstance(target, Symbol) and (np.abs(target.value.astype(float)) != 1).any():
+        known = graph.where(target > 0, 1, -1) if isinstance(target, Symbol) else target
+        if known is target and (np.abs(target.value.astype(float)) != 1).any():
             raise ArgumentError(
                 "hinge_loss: targets of the logits' shape are signs and must be -1 or 1; "
                 f"for class numbers pass shape {logits.shape[:1]}"
             )
-        return _reduce(graph.relu(1 - target * logits), reduction)
+        loss = graph.relu(1 - known * logits)
+        return _reduce(_nan_where_replaced(loss, target, known), reduction)
     rows, classes = _rows("hinge_loss", logits)
     if classes == 1:
         raise ShapeError(
             f"hinge_loss: one column of logits is binary; pass targets ±1 of shape ({rows}, 1), "
             f"got {target.shape}"
         )
-    _check_classes("hinge_loss", target, rows, classes)
-    right = graph.expand_dims(logits[np.arange(rows), target], 1)
+    known = _classes("hinge_loss", target, rows, classes)
+    right = graph.expand_dims(logits[np.arange(rows), known], 1)
     # The right class counts exactly 1 in the sum, whatever the logits: z_y − z_y is 0.
     margins = graph.relu(logits - right + 1)
-    return _reduce((graph.sum(margins, axis=1) - 1) / classes, reduction)
+    loss = (graph.sum(margins, axis=1) - 1) / classes
+    return _reduce(_nan_where_replaced(loss, target, known), reduction)
 
 
 def _reduce(loss: Tensor, reduction: str) -> Tensor:
@@ -194,7 +203,17 @@ def _rows(loss: str, logits: Tensor) -> tuple[int, int]:
     return rows, classes
 
 
-def _check_classes(loss: str, target: Tensor, rows: int, classes: int) -> None:
+def _nan_where_replaced(loss: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """The loss, but NaN where a traced target was out of range and another stood in for it."""
+    return loss if known is target else graph.where(target == known, loss, math.nan)
+
+
+def _within(target: Tensor, low: int, high: int) -> Tensor:
+    return graph.minimum(graph.maximum(target, low), high)
+
+
+def _classes(loss: str, target: Tensor, rows: int, classes: int) -> Tensor:
+    """The class numbers; in a trace, where they are not known, brought into range."""
     if target.shape != (rows,):
         raise ShapeError(
             f"{loss}: class numbers for logits of shape ({rows}, {classes}) must have shape "
@@ -205,9 +224,12 @@ def _check_classes(loss: str, target: Tensor, rows: int, classes: int) -> None:
             f"{loss}: class numbers must be integers, got {target.dtype}; use astype('int64')"
         )
     # A negative number would count from the end, unseen.
-    if not isinstance(target, Symbol) and rows:
+    if isinstance(target, Symbol):
+        return _within(target, 0, classes - 1)
+    if rows:
         low, high = target.value.min(), target.value.max()
         if low < 0 or high >= classes:
             raise ArgumentError(
                 f"{loss}: class numbers must be from 0 to {classes - 1}, got {low} to {high}"
             )
+    return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +24,8 @@ class MLP(Sequential):
 
     Args:
         sizes: (in, h₁, ..., out), at least two; two make a linear model.
-        activation: a row of ``activations``, such as "relu" or "leaky_relu(negative_slope=0.1)".
+        activation: a row of ``activations``, such as "relu" or "leaky_relu(negative_slope=0.1)",
+            or a Module, of which each hidden layer gets a copy.
         dropout: probability of dropping each hidden unit, in [0, 1).
         dtype: of the parameters; the default dtype if not given.
 
@@ -38,15 +40,16 @@ class MLP(Sequential):
     def __init__(
         self,
         sizes: Sequence[int],
-        activation: str | Mapping[str, Any] = "relu",
+        activation: str | Mapping[str, Any] | Module = "relu",
         dropout: float = 0.0,
         dtype: npt.DTypeLike | None = None,
     ) -> None:
         if not isinstance(sizes, Sequence) or len(sizes) < 2:
             raise ArgumentError(f"MLP: sizes must be (in, ..., out), at least two; got {sizes!r}")
+        made = activation if isinstance(activation, Module) else activations.build(activation)
         layers: list[Module] = []
         for inputs, outputs in itertools.pairwise(sizes[:-1]):
-            layers += [Linear(inputs, outputs, dtype=dtype), activations.build(activation)]
+            layers += [Linear(inputs, outputs, dtype=dtype), copy.deepcopy(made)]
             if dropout != 0:
                 layers.append(Dropout(dropout))
         super().__init__(*layers, Linear(sizes[-2], sizes[-1], dtype=dtype))

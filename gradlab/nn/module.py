@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
-import numpy as np
-
-from gradlab.errors import ArgumentError, DTypeError, ShapeError
-from gradlab.graph import RandomStream, Symbol, Variable
+from gradlab.errors import ArgumentError
+from gradlab.graph import RandomStream, Symbol, Tensor, Variable
 from gradlab.graph.dtypes import Array
-from gradlab.nn.seeding import seed_sequence
+from gradlab.graph.tensor import active
+from gradlab.graph.trace import Trace, guard
+from gradlab.nn.state import fitted
+from gradlab.seeding import seed_sequence
 
 SETTINGS = (int, float, str)
-SHOWN = 5
-"""Names that an error lists before it counts the rest."""
+
+_modes_set: WeakKeyDictionary[Trace, set[Module]] = WeakKeyDictionary()
+"""Modules whose mode was set within a trace, which then does not depend on the mode before it."""
 
 
 class Module:
     """A part of a model: a class that holds Variables and other modules, and says what it computes.
 
     What is held is found by looking at the attributes in the order in which they were set:
-    Variables, Modules, RandomStreams, and lists or tuples of them. A path such as "layers.0.weight"
-    names each, as in PyTorch. A Variable is a *parameter* if it is trainable and a *buffer* if
-    not; what is reached by several paths is listed under the first.
+    Variables, Modules, RandomStreams, and lists, tuples or dicts of them. A path such as
+    "layers.0.weight" names each, as in PyTorch. A Variable is a *parameter* if it is trainable and
+    a *buffer* if not; what is reached by several paths is listed under the first.
 
     Attributes:
         training: whether layers such as Dropout behave as in training; see ``train`` and ``eval``.
@@ -39,15 +42,19 @@ class Module:
     (tensor(7.), ['slope'], ['slope', 'offset'])
     """
 
-    training: bool = True
+    _training: bool = True
     _path: str = ""
 
-    def __call__(self, *args: Any) -> Any:
-        """What the module computes: ``forward(*args)``; a trace notes whose output it is."""
-        output = self.forward(*args)
-        if isinstance(output, Symbol) and output.name is None:
-            kind = type(self).__name__
-            output.named(f"output of {self._path} ({kind})" if self._path else f"output of {kind}")
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """What the module computes, ``forward(*args, **options)``; if recorded, it gets a name."""
+        output = self.forward(*args, **options)
+        recorded = isinstance(output, Tensor) and output.op is not None and output.name is None
+        if recorded and all(output is not x for x in args):  # it is not what came in
+            kind, path = type(self).__name__, self._path
+            if isinstance(output, Symbol):  # told of in messages, else a letter of a formula
+                output.named(f"output of {path} ({kind})" if path else f"output of {kind}")
+            else:
+                output.named(f"{kind}:{path}" if path else kind)
         return output
 
     def forward(self, *args: Any, **options: Any) -> Any:
@@ -55,6 +62,14 @@ class Module:
         raise NotImplementedError(
             f"{type(self).__name__} computes nothing yet: define forward(self, x)"
         )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(vars(self).get(name), Variable) and not isinstance(value, Variable):
+            raise ArgumentError(
+                f"{name} of {type(self).__name__} is a Variable and would be lost: give it a value "
+                f"by {name}.assign(...), or 'del' it first"
+            )
+        super().__setattr__(name, value)
 
     # --- names ------------------------------------------------------------------------------------
 
@@ -99,35 +114,22 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Replace parameters and buffers by arrays or tensors (PyTorch's too) of the same names.
 
-        If anything does not fit, nothing is loaded.
+        A Variable that is reached by several paths may come under any of them, or, as PyTorch
+        saves it, under all. If anything does not fit, nothing is loaded.
 
         Raises:
-            ArgumentError: a name is missing or unexpected.
+            ArgumentError: a name is missing or unexpected, or two that share a Variable differ.
             ShapeError: an array has another shape than the Variable.
-            DTypeError: what came is no array, or does not convert to the Variable's dtype.
+            DTypeError: what came is no array, or does not fit into the Variable's dtype.
         """
         variables = self._saved()
-        missing = [path for path in variables if path not in state]
-        unexpected = [path for path in state if path not in variables]
-        if missing or unexpected:
-            parts = [("missing", missing), ("unexpected", unexpected)]
-            text = "; ".join(f"{what}: {_listed(names)}" for what, names in parts if names)
-            raise ArgumentError(f"the state does not fit this {type(self).__name__}: {text}")
-        arrays = {path: _array(path, state[path]) for path in variables}
-        wrong = [
-            f"{path} has shape {arrays[path].shape} instead of {variable.shape}"
-            for path, variable in variables.items()
-            if arrays[path].shape != variable.shape
-        ]
-        if wrong:
-            raise ShapeError(f"the state does not fit this {type(self).__name__}: {_listed(wrong)}")
-        for path, variable in variables.items():
-            if not np.can_cast(arrays[path].dtype, variable.dtype, "same_kind"):
-                raise DTypeError(
-                    f"{path} is {arrays[path].dtype} and cannot become {variable.dtype}"
-                )
-        for path, variable in variables.items():
-            variable.assign(arrays[path])
+        paths: dict[Variable, list[str]] = {variable: [] for variable in variables.values()}
+        for path, thing in _walk(self, every_path=True):
+            if isinstance(thing, Variable) and thing in paths:
+                paths[thing].append(path)
+        arrays = fitted(state, paths, type(self).__name__)
+        for variable, array in arrays.items():
+            variable.assign(array)
 
     def _saved(self) -> dict[str, Variable]:
         random = {id(v) for s in self.named_streams().values() for v in (s.key, s.count)}
@@ -135,11 +137,21 @@ class Module:
 
     # --- behaviour --------------------------------------------------------------------------------
 
-    def train(self, mode: bool = True) -> Self:
-        """Behave as in training, here and below; returns the module.
+    @property
+    def training(self) -> bool:
+        """Whether this module behaves as in training; a compiled function notices a change."""
+        if active.trace is None or self in _modes_set.get(active.trace, ()):
+            return self._training
+        return bool(guard(lambda: self._training))
 
-        A compiled function keeps the mode that it was recorded in.
-        """
+    @training.setter
+    def training(self, mode: bool) -> None:
+        self._training = mode
+        if active.trace is not None:
+            _modes_set.setdefault(active.trace, set()).add(self)
+
+    def train(self, mode: bool = True) -> Self:
+        """Behave as in training, here and below; returns the module."""
         for module in self.named_modules().values():
             module.training = mode
         return self
@@ -185,47 +197,41 @@ class Module:
         for name, value in vars(self).items():
             if isinstance(value, Module):
                 yield name, value
-            elif isinstance(value, list | tuple):
-                for i, part in enumerate(value):
+            elif not isinstance(value, RandomStream):
+                for key, part in _members(value):
                     if isinstance(part, Module):
-                        yield f"{name}.{i}", part
+                        yield f"{name}.{key}", part
 
 
 def _is_setting(name: str, value: Any) -> bool:
-    return isinstance(value, SETTINGS) and name != "training" and not name.startswith("_")
+    return isinstance(value, SETTINGS) and not name.startswith("_")
 
 
-def _walk(root: Module) -> Iterator[tuple[str, Any]]:
-    """Everything in the tree, each thing once, with its path."""
-    pending: list[tuple[str, Any]] = [("", root)]
+def _members(thing: Any) -> Iterable[tuple[Any, Any]]:
+    """What a part of a model holds, by name, number or key."""
+    if isinstance(thing, Module | RandomStream):
+        return vars(thing).items()
+    if isinstance(thing, list | tuple):
+        return enumerate(thing)
+    return thing.items() if isinstance(thing, dict) else ()
+
+
+def _walk(root: Module, every_path: bool = False) -> Iterator[tuple[str, Any]]:
+    """Everything in the tree with its path; each thing once, or by every path without a circle."""
+    pending: list[tuple[str, Any, frozenset[int]]] = [("", root, frozenset())]
     seen: set[int] = set()
     while pending:
-        path, thing = pending.pop()
-        members: Iterable[tuple[Any, Any]] = ()
-        if isinstance(thing, Module | RandomStream):
-            members = vars(thing).items()
-        elif isinstance(thing, list | tuple):
-            members = enumerate(thing)
-        elif not isinstance(thing, Variable):
+        path, thing, above = pending.pop()
+        if not isinstance(thing, PARTS) or id(thing) in (above if every_path else seen):
             continue
-        if id(thing) not in seen:
-            seen.add(id(thing))
-            yield path, thing
-            below = [(f"{path}.{key}" if path else str(key), part) for key, part in members]
-            pending += reversed(below)
+        seen.add(id(thing))
+        yield path, thing
+        below = above | {id(thing)}
+        pending += [
+            (f"{path}.{key}" if path else str(key), part, below)
+            for key, part in reversed([*_members(thing)])
+        ]
 
 
-def _array(path: str, value: Any) -> Array:
-    """An array of numbers, from whatever came."""
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DTypeError(f"{path} does not convert to an array: {error}") from error
-    if array.dtype.kind not in "fiub":
-        raise DTypeError(f"{path} holds {array.dtype}, not numbers")
-    return array
-
-
-def _listed(names: list[str]) -> str:
-    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + rest
+PARTS = (Module, Variable, RandomStream, list, tuple, dict)
+"""What a model is made of, and what may hold it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, overload
 
 from gradlab.errors import ArgumentError
 from gradlab.nn.module import Module
@@ -12,8 +12,8 @@ from gradlab.nn.module import Module
 class Sequential(Module):
     """Modules applied one after another, named "0", "1", ... as in PyTorch.
 
-    When it is made, its Variables are named by their paths, and each random stream below starts
-    from seed 0 and its path (see ``Module.reseed``).
+    When it is made, its Variables are named by their paths. A slice is a Sequential of the same
+    modules, which keep their names.
 
     Raises:
         ArgumentError: something that is no Module.
@@ -31,7 +31,7 @@ class Sequential(Module):
                     f"Sequential takes modules such as nn.ReLU(); number {i} is {module!r}"
                 )
             setattr(self, str(i), module)
-        self.name_variables().reseed(0)
+        self.name_variables()
 
     def __iter__(self) -> Iterator[Module]:
         return (part for part in vars(self).values() if isinstance(part, Module))
@@ -39,8 +39,17 @@ class Sequential(Module):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def __getitem__(self, index: int) -> Any:
-        return list(self)[index]
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if not isinstance(index, slice):
+            return list(self)[index]
+        part = Sequential()
+        for i, module in enumerate(list(self)[index]):
+            setattr(part, str(i), module)
+        return part
 
     def forward(self, x: Any) -> Any:
         """The output of the last module, each having the output of the one before."""

@@ -81,10 +81,10 @@ class Optimizer(Hyperparameters, ABC):
         """State before the first update; Variables that are not trainable are left out.
 
         Args:
-            weights: Variables, by name or in a list.
+            weights: a model, or Variables by name or in a list.
 
         Raises:
-            ArgumentError: not floating Variables, two of one name, one twice, or none to train.
+            ArgumentError: not floating Variables, one twice, or none to train.
         """
         trained = named(weights)
 
@@ -117,7 +117,8 @@ class Optimizer(Hyperparameters, ABC):
         Raises:
             GradientError: the loss does not depend on one of the weights.
             ShapeError: the loss is not a scalar.
-            ArgumentError: a name is missing in ``hyper``, or a schedule leaves its range.
+            ArgumentError: a name is missing in ``hyper``, a schedule leaves its range, or the state
+                is of another optimizer.
             TraceError: ``epoch`` is traced. After any error the weights are as they were.
 
         >>> import gradlab
@@ -133,6 +134,12 @@ class Optimizer(Hyperparameters, ABC):
         """
         if isinstance(epoch, Symbol):
             raise TraceError("epoch is traced; pass hyper=optimizer.hyperparameters(epoch) instead")
+        if set(state.slots[0]) != set(self.slots):
+            held, needed = (", ".join(names) or "none" for names in (state.slots[0], self.slots))
+            raise ArgumentError(
+                f"state is of another optimizer: its slots are {held}, those of "
+                f"{type(self).__name__} {needed}; make it with this optimizer's init"
+            )
         h = self._complete(hyper, epoch)
         t = state.count + 1
         # Outside a trace a Python number: powers of it then cost next to nothing.

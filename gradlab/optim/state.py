@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from gradlab.errors import ArgumentError
 from gradlab.graph import Variable
+from gradlab.graph.operators import Operators
 
-Weights = Mapping[str, Variable] | Sequence[Variable]
+
+class Model(Protocol):
+    """What names its parameters, as ``nn.Module`` does."""
+
+    def named_parameters(self) -> dict[str, Variable]:
+        """Trainable Variables by path."""
+
+
+Weights = Mapping[str, Variable] | Iterable[Variable] | Model
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,20 +57,26 @@ class State:
 
 
 def named(weights: Weights) -> dict[str, Variable]:
-    """The trainable weights by name: the mapping's keys, the Variables' names, or their numbers.
+    """The trainable weights by name.
+
+    These are a model's paths, a mapping's keys, or the names of the Variables in a list. There, one
+    without a name goes by its number, and those of one name have it in front: "2:0.weight".
 
     Raises:
-        ArgumentError: not floating Variables, two of one name, one twice, or none to train.
+        ArgumentError: not floating Variables, one twice, or none to train.
     """
+    if hasattr(weights, "named_parameters"):
+        weights = weights.named_parameters()
+    if isinstance(weights, Operators) or not isinstance(weights, Iterable):
+        raise ArgumentError(
+            f"weights: got {weights!r}; give a model, or Variables by name or in a list"
+        )
     if not isinstance(weights, Mapping):
-        named = [(getattr(w, "name", None) or str(i), w) for i, w in enumerate(weights)]
-        weights = dict(named)
-        if len(weights) < len(named):
-            names = [name for name, _ in named]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ArgumentError(
-                f"weights: two are named {twice!r}; pass a mapping with a name for each"
-            )
+        listed = list(weights)
+        names = [getattr(w, "name", None) or str(i) for i, w in enumerate(listed)]
+        counts = Counter(names)
+        own = (name if counts[name] == 1 else f"{i}:{name}" for i, name in enumerate(names))
+        weights = dict(zip(own, listed, strict=True))
     seen: dict[Variable, str] = {}
     for name, w in weights.items():
         if not isinstance(w, Variable) or w.dtype.kind != "f":

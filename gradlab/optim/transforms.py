@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gradlab.errors import ArgumentError
-from gradlab.graph import clip, maximum
+from gradlab.graph import clip
+from gradlab.graph.operators import Operators
 from gradlab.optim.base import Values, X
 from gradlab.optim.hyper import Hyper, Hyperparameters, Range, hyper
 
@@ -56,7 +57,7 @@ class ClipNorm(Transform):
         if self.eps:
             norm = norm + self.eps
         # Divided by the maximum, a gradient of zeros needs no case of its own.
-        factor = h["clip_norm"] / maximum(norm, h["clip_norm"])
+        factor = h["clip_norm"] / _clipped(norm, h["clip_norm"], None)
         return [factor * g for g in gradients]
 
 
@@ -83,7 +84,12 @@ class ClipValue(Transform):
     def on_gradients(self, weights: list[X], gradients: list[X], h: Values) -> list[X]:
         """The gradients that the rule gets."""
         c = h["clip_value"]
-        return [clip(g, -c, c) for g in gradients]
+        return [_clipped(g, -c, c) for g in gradients]
+
+
+def _clipped(x: X, low: X, high: X) -> X:
+    """x within [low, high]: by gradlab's function, or by the method of PyTorch and NumPy."""
+    return clip(x, low, high) if isinstance(x, Operators) else x.clip(low, high)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from gradlab.schedule.anneal import Cosine, CosineRestarts, Linear, OneCycle, Polynomial
 from gradlab.schedule.base import Product, Schedule
-from gradlab.schedule.batch import LinearGrowth, Reciprocal, StepGrowth, batch_size
+from gradlab.schedule.batch import LinearGrowth, Reciprocal, StepGrowth
 from gradlab.schedule.compose import Sequence, Warmup
 from gradlab.schedule.decay import Constant, Exponential, InverseTime, MultiStep, Step
 from gradlab.schedule.rows import schedules
@@ -27,7 +27,6 @@ __all__ = [
     "Step",
     "StepGrowth",
     "Warmup",
-    "batch_size",
     "build",
     "plot",
     "preview",

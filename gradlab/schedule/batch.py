@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 
@@ -103,21 +101,3 @@ class Reciprocal(Schedule):
         if np.isinf(values).any():
             raise ArgumentError(f"{self!r} grows without end as its schedule nears 0; give a limit")
         return values
-
-
-def batch_size(size: int | Schedule, t: float) -> int:
-    """Rows in a batch at epoch t: the schedule's value, half rounded up, and at least 1.
-
-    ``size`` is the batch size itself or a schedule of it, a base size times a multiplier.
-
-    Raises:
-        ArgumentError: size is neither a whole number >= 1 nor a schedule, or t is out of range.
-
-    >>> batch_size(64, 3), batch_size(64 * StepGrowth(every=10, factor=1.5), 10)
-    (64, 96)
-    """
-    if isinstance(size, Schedule):
-        return max(1, math.floor(size(t) + 0.5))
-    if isinstance(size, Integral) and not isinstance(size, bool) and size >= 1:
-        return int(size)
-    raise ArgumentError(f"batch size is {size!r}; give a whole number >= 1 or a Schedule")

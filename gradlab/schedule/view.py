@@ -12,12 +12,9 @@ from typing import Any
 import numpy as np
 
 from gradlab.errors import ArgumentError
+from gradlab.files import replacing
+from gradlab.palette import COLOURS, DASHES
 from gradlab.schedule.base import Floats, Schedule, whole
-
-# Okabe and Ito's colours that stand out from white (without yellow), and dashes in a number prime
-# to theirs, so that 28 curves differ.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")
-DASHES = ("solid", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 
 
 def preview(schedule: Schedule, epochs: float, updates_per_epoch: int) -> Floats:
@@ -46,6 +43,7 @@ def plot(schedules: Mapping[str, Schedule], epochs: float, path: str | os.PathLi
 
     Raises:
         ArgumentError: no schedules, epochs not above 0, another suffix, or no such folder.
+        RunError: the file cannot be written.
 
     >>> from tempfile import TemporaryDirectory
     >>> from gradlab.schedule import Cosine, Linear
@@ -61,7 +59,9 @@ def plot(schedules: Mapping[str, Schedule], epochs: float, path: str | os.PathLi
         raise ArgumentError(f"path is {str(path)!r}; end it in .png or .svg")
     if not path.parent.is_dir():
         raise ArgumentError(f"path is {str(path)!r}; make the folder {str(path.parent)!r} first")
-    _write(path, _draw(schedules, epochs, path.suffix[1:]))
+    picture = _draw(schedules, epochs, path.suffix[1:])
+    with replacing(path) as temporary:
+        temporary.write_bytes(picture)
     return path
 
 
@@ -124,13 +124,3 @@ def _check_epochs(epochs: float) -> None:
     """Refuse a training of no length."""
     if not 0 < epochs < float("inf"):
         raise ArgumentError(f"epochs is {epochs!r}; give a finite number above 0")
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole, or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,25 +1,24 @@
 """Floor 4: training, from one update to a whole experiment."""
 
 from gradlab.train.callbacks import Callback, EarlyStopping, JSONLog, TensorBoard
-from gradlab.train.experiment import (
-    Config,
-    Outcome,
-    Predictions,
-    predict,
-    resume_experiment,
-    run_experiment,
-)
+from gradlab.train.config import Config
+from gradlab.train.evaluate import Evaluator
+from gradlab.train.experiment import Experiment
 from gradlab.train.fit import Training, fit
 from gradlab.train.history import History
 from gradlab.train.metrics import accuracy, mean_squared_error, metrics, r_squared, top_k
+from gradlab.train.prediction import Predictions, predict
 from gradlab.train.progress import LiveProgress
-from gradlab.train.run import RunFolder
-from gradlab.train.trainer import Record, Trainer
+from gradlab.train.record import Record
+from gradlab.train.run import Outcome, RunFolder
+from gradlab.train.trainer import Trainer
 
 __all__ = [
     "Callback",
     "Config",
     "EarlyStopping",
+    "Evaluator",
+    "Experiment",
     "History",
     "JSONLog",
     "LiveProgress",
@@ -36,7 +35,5 @@ __all__ = [
     "metrics",
     "predict",
     "r_squared",
-    "resume_experiment",
-    "run_experiment",
     "top_k",
 ]

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradlab.errors import ArgumentError, require
-from gradlab.train.files import replacing
+from gradlab.errors import ArgumentError, RunError, require
+from gradlab.files import replacing
+from gradlab.train.files import plain
 
 if TYPE_CHECKING:
     from gradlab.train.fit import Training
-    from gradlab.train.trainer import Record
+    from gradlab.train.record import Record
 
 
 class Callback:
@@ -32,7 +33,7 @@ class Callback:
         """After an epoch, with its measurements."""
 
     def on_end(self, training: Training) -> None:
-        """After the last epoch, and also after an error."""
+        """After the last epoch, and also after an error (if ``on_start`` went well)."""
 
 
 class EarlyStopping(Callback):
@@ -89,7 +90,14 @@ class EarlyStopping(Callback):
 
 
 class JSONLog(Callback):
-    """Write each epoch's measurements as a line of JSON."""
+    """Write each epoch's measurements as a line of JSON.
+
+    Args:
+        path: the file; what it held before is replaced.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -101,12 +109,15 @@ class JSONLog(Callback):
 
     def on_epoch(self, training: Training, row: Mapping[str, Any]) -> None:
         """Add a line."""
-        with self.path.open("a") as file:
-            file.write(_line(row))
+        try:
+            with self.path.open("a") as file:
+                file.write(_line(row))
+        except OSError as error:
+            raise RunError(f"cannot write {self.path}: {error.strerror}") from error
 
 
 def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps({k: None if v != v else v for k, v in row.items()}) + "\n"
+    return json.dumps(plain(row), allow_nan=False) + "\n"
 
 
 class TensorBoard(Callback):
@@ -120,8 +131,12 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, folder: str | Path) -> None:
-        writers = require("tensorboard.summary", "tensorboard")
-        self._writer = writers.Writer(str(folder))
+        self.folder = Path(folder)
+        self._summary = require("tensorboard.summary", "tensorboard")
+
+    def on_start(self, training: Training) -> None:
+        """Open a file."""
+        self._writer = self._summary.Writer(str(self.folder))
 
     def on_epoch(self, training: Training, row: Mapping[str, Any]) -> None:
         """Add the scalars."""

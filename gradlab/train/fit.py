@@ -13,10 +13,11 @@ from gradlab.graph.dtypes import Array
 from gradlab.nn import Module
 from gradlab.optim import Optimizer
 from gradlab.train.callbacks import Callback
+from gradlab.train.evaluate import Loss, Metric
 from gradlab.train.history import History
-from gradlab.train.metrics import Metric
 from gradlab.train.progress import LiveProgress
-from gradlab.train.trainer import BatchSize, Loss, Record, Trainer
+from gradlab.train.record import Record
+from gradlab.train.trainer import BatchSize, Trainer
 
 if TYPE_CHECKING:
     from gradlab.train.run import RunFolder
@@ -36,7 +37,6 @@ class Training:
         history: the epochs done.
         validation: the validation arrays, or None.
         best: the model's variables after the best epoch by validation loss, or None.
-        best_epoch: that epoch, from 1.
         stopped: whether a callback ended the training early.
     """
 
@@ -45,7 +45,6 @@ class Training:
     history: History = field(default_factory=History)
     validation: Pair | None = None
     best: dict[str, Array] | None = None
-    best_epoch: int | None = None
     stopped: bool = False
 
 
@@ -76,7 +75,7 @@ def fit(
         epochs: passes over the data, at least 1.
         validation: rows that are only looked at after each epoch; a test split is refused.
         metrics: further measurements on the validation rows, by name.
-        batch_size: rows of a batch, or a function of t (in epochs) that gives them.
+        batch_size: rows of a batch, or a schedule or function of t (in epochs) that gives them.
         seed: of the order of rows and the model's random streams.
         callbacks: see ``Callback``.
         keep_best: leave the model with the weights of the best epoch by validation loss.
@@ -85,8 +84,9 @@ def fit(
         executor: what runs the updates.
 
     Raises:
-        DivergenceError: the loss or a weight stopped being finite.
-        DataError: ``validation`` is a test split.
+        DivergenceError: the loss, a weight or a slot of the optimizer stopped being finite.
+        DataError: ``train`` or ``validation`` is a test split.
+        RunError: the run folder cannot be written, or holds a training of another kind.
 
     >>> import numpy as np
     >>> from gradlab import nn, optim
@@ -102,32 +102,36 @@ def fit(
     trainer = Trainer(
         model, x, y, loss, optimizer, batch_size=batch_size, seed=seed, executor=executor
     )
-    training = Training(trainer, epochs, validation=_pair(validation) if validation else None)
+    training = Training(trainer, epochs)
+    if validation is not None:
+        training.validation = trainer.arrays(*_pair(validation))
     if run is not None:
         run.restore(training)
-    shown = [*callbacks, *([LiveProgress()] if progress else [])]
+    hooks = [*callbacks, *([LiveProgress()] if progress else [])]
+    started: list[Callback] = []
     try:
-        for callback in shown:
-            callback.on_start(training)
+        for hook in hooks:
+            hook.on_start(training)
+            started.append(hook)
         if run is not None:
             run.checkpoint(training)
         while len(training.history.rows) < epochs and not training.stopped:
-            record = _epoch(training, shown)
+            record = _epoch(training, hooks)
             row = _measure(training, record, metrics)
             training.history.append(row)
             if keep_best:
                 _keep_best(training)
             # Every callback hears of the epoch, whatever the others say.
-            training.stopped = any([callback.on_epoch(training, row) for callback in shown])
+            answers = [hook.on_epoch(training, row) for hook in hooks]
+            training.stopped = any(answers)
             if run is not None:
                 run.checkpoint(training)
     finally:
-        for callback in reversed(shown):
-            callback.on_end(training)
-    if keep_best and training.best is not None:
-        variables = model.named_variables()
-        for name, value in training.best.items():
-            variables[name].assign(Tensor(value))
+        for hook in reversed(started):
+            hook.on_end(training)
+    variables = model.named_variables()
+    for name, value in (training.best or {}).items():
+        variables[name].assign(Tensor(value))
     return training.history
 
 
@@ -138,18 +142,18 @@ def _pair(rows: Split | Pair) -> Pair:
     return rows
 
 
-def _epoch(training: Training, callbacks: Sequence[Callback]) -> Record:
+def _epoch(training: Training, hooks: Sequence[Callback]) -> Record:
     """The rest of an epoch, in stretches that last as long as an eye can wait."""
     trainer = training.trainer
-    goal = int(trainer.epoch) + 1
     parts: list[Record] = []
-    stretch = 16
-    while trainer.epoch < goal:
-        record = trainer.advance(min(stretch, trainer.updates_left))
+    left, stretch = trainer.updates_left, 16
+    while left:
+        record = trainer.advance(min(stretch, left))
         parts.append(record)
+        left -= len(record)
         stretch = max(1, int(stretch * min(4.0, STRETCH_SECONDS / max(record.seconds, 1e-9))))
-        for callback in callbacks:
-            callback.on_advance(training, record)
+        for hook in hooks:
+            hook.on_advance(training, record)
     return Record.join(parts)
 
 
@@ -173,8 +177,6 @@ def _keep_best(training: Training) -> None:
     """Hold on to the weights if this epoch is the best so far."""
     if training.validation is None:
         return
-    last = len(training.history.rows) - 1
-    if training.history.best("validation_loss") == last:
+    if training.history.best("validation_loss") == len(training.history.rows) - 1:
         variables = training.trainer.model.named_variables()
         training.best = {name: v.held.value for name, v in variables.items()}
-        training.best_epoch = last + 1

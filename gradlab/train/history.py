@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from gradlab.errors import ArgumentError, one_of
+from gradlab.files import replacing
 from gradlab.graph.dtypes import Array
-from gradlab.train.files import replacing, write_json
-
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe & Ito's colours, which people with any colour vision can tell apart."""
+from gradlab.palette import BLUE, VERMILION
+from gradlab.train.files import write_json
 
 VALIDATION = "validation_"
 COUNTERS = ("epoch", "update", "seconds")
@@ -53,25 +52,29 @@ class History(Mapping[str, Array]):
     def _names(self) -> list[str]:
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, History) and self.rows == other.rows
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __repr__(self) -> str:
         return f"History({len(self.rows)} epochs: {', '.join(self._names())})"
 
-    def best(self, name: str = "validation_loss", mode: str = "min") -> int:
-        """Position of the best epoch by a measurement (the first at a tie).
+    def best(self, name: str = "validation_loss", mode: str = "min") -> int | None:
+        """Position of the best epoch by a measurement: the first at a tie, None if all are NaN.
 
         Args:
             name: which measurement.
             mode: "min" or "max".
 
         Raises:
-            ArgumentError: another mode, or a measurement that is NaN throughout.
+            ArgumentError: another mode.
+            KeyError: no such measurement.
         """
         if mode not in ("min", "max"):
             raise ArgumentError(f"mode is 'min' or 'max', got {mode!r}")
         values = self[name] if mode == "min" else -self[name]
-        if np.isnan(values).all():
-            raise ArgumentError(f"{name} is NaN in every epoch")
-        return int(np.nanargmin(values))
+        return None if np.isnan(values).all() else int(np.nanargmin(values))
 
     def table(self, every: int = 1) -> str:
         """All that changed as aligned text, every so many epochs and the last."""
@@ -93,50 +96,70 @@ class History(Mapping[str, Array]):
         """Draw loss, scores and learning rate against the epochs, as PNG or SVG by the suffix.
 
         Raises:
-            ArgumentError: there is nothing to draw.
+            ArgumentError: there is nothing to draw, or another suffix.
+            RunError: the file cannot be written.
         """
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        # Figure and not pyplot: no window, no global state.
+        from matplotlib import rc_context
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
-        if not self.rows:
-            raise ArgumentError("there is no epoch to draw")
-        panels = self._panels()
-        figure = Figure(figsize=(4.2 * len(panels), 3.4), layout="constrained")
-        FigureCanvasAgg(figure)
-        drawn = np.atleast_1d(figure.subplots(1, len(panels)))
-        for axes, names in zip(drawn, panels, strict=True):
-            for i, name in enumerate(names):
-                axes.plot(
-                    self["epoch"],
-                    self[name],
-                    color=PALETTE[i % len(PALETTE)],
-                    linestyle=("-", "--")[i % 2],
-                    marker="o" if len(self.rows) == 1 else "",
-                    label=name.replace("_", " ") if name.startswith(VALIDATION) else "training",
-                )
-            if names[0] == "loss" and np.nanmin([self[name] for name in names]) > 0:
-                axes.set_yscale("log")
-            axes.set_xlabel("epoch")
-            axes.set_title("learning rate" if names == ["lr"] else names[0].replace("_", " "))
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.grid(alpha=0.3)
-            if len(names) > 1:
-                axes.legend(frameon=False)
-        if title:
-            figure.suptitle(title)
-        with replacing(Path(path)) as temporary:
-            figure.savefig(temporary, dpi=120)
+        path, panels = Path(path), self._panels()
+        if path.suffix not in (".png", ".svg"):
+            raise ArgumentError(f"path is {str(path)!r}; end it in .png or .svg")
+        if not panels:
+            raise ArgumentError("there is nothing to draw: no epoch, or no finite measurement")
+        # Text stays text, and equal histories make equal files.
+        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "gradlab"}):
+            figure = Figure(figsize=(4.2 * len(panels), 3.4), layout="constrained")
+            drawn = figure.subplots(1, len(panels), squeeze=False)[0]
+            for axes, (measured, names) in zip(drawn, panels.items(), strict=True):
+                self._draw(axes, names)
+                if measured == "loss" and self._spans_decades(names):
+                    axes.set_yscale("log")
+                title_of = measured if len(names) > 1 or measured == "lr" else names[0]
+                axes.set_title({"lr": "learning rate"}.get(title_of, title_of.replace("_", " ")))
+                axes.set_xlabel("epoch")
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+                if len(self.rows) == 1:
+                    axes.set_xlim(0, 2)
+                axes.grid(alpha=0.3)
+            figure.suptitle(title, parse_math=False)
+            with replacing(path) as temporary:
+                metadata = {"Date": None} if path.suffix == ".svg" else None
+                figure.savefig(temporary, dpi=120, metadata=metadata)
 
-    def _panels(self) -> list[list[str]]:
-        """What is drawn, training and validation of one measurement together."""
+    def _draw(self, axes: Any, names: list[str]) -> None:
+        """The curves of one panel: training, then validation."""
+        for name in names:
+            held_out = name.startswith(VALIDATION)
+            axes.plot(
+                self["epoch"],
+                self[name],
+                color=VERMILION if held_out else BLUE,
+                linestyle="--" if held_out else "-",
+                marker="o" if len(self.rows) == 1 else "",
+                label="validation" if held_out else "training",
+            )
+        if len(names) > 1:
+            axes.legend(frameon=False)
+
+    def _spans_decades(self, names: list[str]) -> bool:
+        """Whether measurements are positive and more than a power of ten apart."""
+        values = np.concatenate([self[name] for name in names])
+        values = values[np.isfinite(values)]
+        return bool(values.max() > 10 * values.min() > 0)
+
+    def _panels(self) -> dict[str, list[str]]:
+        """What is drawn: training and validation of one measurement together."""
         panels: dict[str, list[str]] = {}
         for name in self._names():
             measured = name.removeprefix(VALIDATION)
-            shown = measured != name or name in ("loss", "lr") or self._changes(name)
+            always = measured != name or name in ("loss", "lr")
+            shown = always or (len(self.rows) > 1 and self._changes(name))
             if shown and name not in COUNTERS and np.isfinite(self[name]).any():
                 panels.setdefault(measured, []).append(name)
-        return list(panels.values())
+        return panels
 
     def _changes(self, name: str) -> bool:
         """Whether a measurement differs from epoch to epoch; of one epoch, all count."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gradlab.train.callbacks import Callback
 
 if TYPE_CHECKING:
     from gradlab.train.fit import Training
-    from gradlab.train.trainer import Record
+    from gradlab.train.record import Record
 
-SHOWN = ("loss", "validation_loss", "validation_accuracy", "validation_r2", "lr")
 LINE_SECONDS = 5.0
 """Where the screen cannot be redrawn, a line is printed this often, and at the end."""
 
@@ -23,68 +23,80 @@ class LiveProgress(Callback):
     def on_start(self, training: Training) -> None:
         """Open the display."""
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._console = Console(stderr=True)
-        self._printed = time.monotonic()
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._bar: Any = None
-        if self._console.is_terminal or self._console.is_jupyter:
-            self._bar = Progress(
-                TextColumn("epoch {task.fields[epoch]:>3}/{task.fields[epochs]}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.fields[shown]}"),
-                TimeRemainingColumn(),
-                console=self._console,
-            )
-            done = len(training.history.rows)
+        self._unprinted = ""
+        self._printed = -LINE_SECONDS
+        if _redraws(self._console):
+            self._bar = _bar(self._console)
             self._task = self._bar.add_task(
-                "", total=training.epochs, completed=done, epoch=done, epochs=training.epochs,
-                shown="",
-            )  # fmt: skip
+                "", total=training.epochs, epoch=0, shown="starting", epochs=training.epochs
+            )
+            self._show(training, training.trainer.epoch)
             self._bar.start()
 
     def on_advance(self, training: Training, record: Record) -> None:
         """Move the bar."""
         if self._bar is not None:
-            self._bar.update(
-                self._task,
-                completed=training.trainer.epoch,
-                epoch=len(training.history.rows) + 1,
-                shown=_text(training.history.rows[-1])
-                if training.history.rows
-                else f"loss {record.mean_loss:.4f}",
-            )
+            self._show(training, training.trainer.epoch)
 
     def on_epoch(self, training: Training, row: Mapping[str, Any]) -> None:
         """Show the epoch's measurements."""
         if self._bar is not None:
-            self._bar.update(
-                self._task, completed=row["epoch"], epoch=row["epoch"], shown=_text(row)
-            )
-        elif self._due(training, row):
-            self._printed = time.monotonic()
-            self._console.print(
-                f"epoch {row['epoch']:>3}/{training.epochs}  {_text(row)}", highlight=False
-            )
-
-    def _due(self, training: Training, row: Mapping[str, Any]) -> bool:
-        """The first and the last epoch, and one every few seconds."""
-        return (
-            row["epoch"] in (1, training.epochs) or time.monotonic() - self._printed >= LINE_SECONDS
-        )
+            self._show(training, training.trainer.epoch)
+            return
+        width = len(str(training.epochs))
+        self._unprinted = f"epoch {row['epoch']:>{width}}/{training.epochs}  {_text(row)}"
+        if time.monotonic() - self._printed >= LINE_SECONDS:
+            self._print()
 
     def on_end(self, training: Training) -> None:
-        """Close the display."""
+        """Close the display, after the last epoch's measurements."""
         if self._bar is not None:
             self._bar.stop()
+        elif self._unprinted:
+            self._print()
+
+    def _show(self, training: Training, epoch: float) -> None:
+        rows = training.history.rows
+        self._bar.update(
+            self._task,
+            completed=epoch,
+            epoch=len(rows),
+            **({"shown": _text(rows[-1])} if rows else {}),
+        )
+
+    def _print(self) -> None:
+        self._console.print(self._unprinted, markup=False)
+        self._unprinted, self._printed = "", time.monotonic()
+
+
+def _redraws(console: Any) -> bool:
+    """Whether what was printed can be replaced: in a notebook that takes the extra ``notebook``."""
+    if console.is_jupyter:
+        return find_spec("ipywidgets") is not None
+    return bool(console.is_terminal and not console.is_dumb_terminal)
+
+
+def _bar(console: Any) -> Any:
+    """The parts of the bar, in order."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[shown]}"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+    )
 
 
 def _text(row: Mapping[str, Any]) -> str:
     """The measurements that matter, short."""
-    parts = []
-    for name in SHOWN:
-        if row.get(name) is not None:
-            label = name.replace("validation_", "val ")
-            value = f"{row[name]:.2e}" if name == "lr" else f"{row[name]:.4f}"
-            parts.append(f"{label} {value}")
+    parts = [f"loss {row['loss']:.4f}"]
+    for name, value in row.items():
+        if name.startswith("validation_"):
+            label = name.removeprefix("validation_").replace("loss", "val")
+            parts.append(f"{label} {value:.4f}")
     return "  ".join(parts)

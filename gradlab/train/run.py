@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import secrets
+import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from gradlab.errors import RunError
+from gradlab.errors import ArgumentError, RunError
 from gradlab.graph.dtypes import Array
-from gradlab.train.files import replacing, write_json
+from gradlab.train.config import Config
+from gradlab.train.files import as_json, load_arrays, save_arrays, write_json
 from gradlab.train.history import History
 
 if TYPE_CHECKING:
@@ -23,15 +26,38 @@ CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 HISTORY = "history.json"
 RESULT = "result.json"
+STANDARD_INPUT = "standard-input"
 LOG = "log.jsonl"
+ABOUT = ("features", "outputs", "digest")
+"""What ``config.json`` says beside the settings."""
 FORMAT = 1
 """Version of the folder's layout."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an experiment.
+
+    Attributes:
+        dataset: one line about the data.
+        parameters: number of weights.
+        epochs: epochs done.
+        best_epoch: the epoch whose weights were kept, or None if they are the last.
+        scores: loss and metrics on each split, by its role; None for one that is not finite.
+    """
+
+    dataset: str
+    parameters: int
+    epochs: int
+    best_epoch: int | None
+    scores: Mapping[str, Mapping[str, float | None]]
 
 
 class RunFolder:
     """A folder that holds one training.
 
     ``config.json`` what was asked; ``preprocess.json`` how rows become numbers;
+    ``standard-input`` the data, if it came from there;
     ``checkpoint.safetensors`` where the training stands, in one file that is replaced as a whole:
     weights, optimizer and random state, best weights, history; ``model.safetensors`` the weights
     to use; ``history.json``, ``log.jsonl``, ``curves.png``, ``curves.svg`` how it went;
@@ -42,47 +68,79 @@ class RunFolder:
         self.path = Path(path)
 
     @staticmethod
-    def create(parent: str | Path, name: str) -> RunFolder:
+    def create(parent: str | Path, name: str, files: Mapping[str, Any]) -> RunFolder:
         """A new folder ``name-001``, or the next number that is free.
+
+        It is there with all of its first files, or not at all.
+
+        Args:
+            parent: where it is made; made too if it is not there.
+            name: what it is called before the number.
+            files: its first files by name: bytes, or what JSON holds.
 
         Raises:
             RunError: the parent cannot be written.
+
+        >>> import tempfile
+        >>> folder = RunFolder.create(tempfile.mkdtemp(), "digits", {"config.json": {"seed": 0}})
+        >>> folder.path.name, folder.read("config.json")
+        ('digits-001', {'seed': 0})
         """
         parent = Path(parent)
+        hidden = parent / f".{name}.{secrets.token_hex(4)}.tmp"
         try:
-            parent.mkdir(parents=True, exist_ok=True)
-            taken = [p.name.rpartition("-")[2] for p in parent.glob(f"{name}-*")]
-            number = max((int(t) for t in taken if t.isdigit()), default=0) + 1
-            while True:  # another process may take the same number first
-                try:
-                    path = parent / f"{name}-{number:03d}"
-                    path.mkdir()
-                    return RunFolder(path)
-                except FileExistsError:
-                    number += 1
+            hidden.mkdir(parents=True)
+            try:
+                for file, content in files.items():
+                    data = content if isinstance(content, bytes) else as_json(content).encode()
+                    (hidden / file).write_bytes(data)
+                return RunFolder(_numbered(hidden, parent, name))
+            finally:
+                shutil.rmtree(hidden, ignore_errors=True)
         except OSError as error:
             raise RunError(
-                f"cannot write run folder {parent}: {error.strerror or error}; choose another --out"
+                f"cannot make a run folder in {parent}: {error.strerror or error}; "
+                "choose another --out"
             ) from error
 
     # --- small files -------------------------------------------------------------------------
 
-    def write(self, name: str, content: Any) -> None:
-        """Write one of the JSON files."""
-        write_json(self.path / name, content)
-
     def read(self, name: str) -> Any:
-        """Read one of the JSON files.
+        """What one of the JSON files holds.
 
         Raises:
             RunError: this is no run folder, or the file is damaged.
         """
         try:
-            return json.loads((self.path / name).read_text())
-        except FileNotFoundError:
-            raise RunError(f"{self.path} is not a run folder: it has no {name}") from None
-        except (OSError, ValueError) as error:
-            raise RunError(f"cannot read {self.path / name}: {error}") from error
+            return json.loads(self.content(name))
+        except ValueError as error:
+            raise RunError(f"{self.path / name} is damaged: {error}") from error
+
+    def content(self, name: str) -> bytes:
+        """The bytes of a file.
+
+        Raises:
+            RunError: this is no run folder, or the file cannot be read.
+        """
+        try:
+            return (self.path / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            why = f"it has no {name}" if self.path.is_dir() else "there is no such folder"
+            raise RunError(f"{self.path} is not a run folder: {why}") from None
+        except OSError as error:
+            raise RunError(f"cannot read {self.path / name}: {error.strerror}") from error
+
+    def config(self) -> tuple[Config, dict[str, Any]]:
+        """The settings, and what else ``config.json`` says.
+
+        Raises:
+            RunError: this is no run folder, or the file is damaged.
+        """
+        found = self.read(CONFIG)
+        try:
+            return Config.of(found["settings"]), {k: found[k] for k in ABOUT}
+        except (LookupError, TypeError, ArgumentError) as error:
+            raise RunError(f"{self.path / CONFIG} is damaged: {error!s}") from error
 
     # --- checkpoints -------------------------------------------------------------------------
 
@@ -93,7 +151,6 @@ class RunFolder:
         about = {
             "format": FORMAT,
             "history": training.history.rows,
-            "best_epoch": training.best_epoch,
             "stopped": training.stopped,
         }
         save_arrays(self.path / CHECKPOINT, state | best, about)
@@ -112,54 +169,52 @@ class RunFolder:
         training.trainer.restore(arrays)
         training.history = History(about["history"])
         training.best = best or None
-        training.best_epoch = about["best_epoch"]
         training.stopped = about["stopped"]
 
-    def history(self) -> tuple[History, bool]:
-        """The epochs done, and whether the training is finished."""
-        if (self.path / RESULT).exists():
-            return History(self.read(HISTORY)), True
-        if not (self.path / CHECKPOINT).exists():
-            return History(), False
-        return History(load_arrays(self.path / CHECKPOINT)[1]["history"]), False
+    @property
+    def finished(self) -> bool:
+        """Whether the training is done, and all that it leaves is there."""
+        return (self.path / RESULT).exists()
 
-    def finish(self, weights: Mapping[str, Array], history: History, title: str) -> None:
-        """Write what a finished training leaves: weights, history and curves."""
+    def outcome(self) -> Outcome:
+        """What came of a finished training.
+
+        Raises:
+            RunError: it is not finished, or the file is damaged.
+        """
+        try:
+            return Outcome(**self.read(RESULT))
+        except TypeError as error:
+            raise RunError(f"{self.path / RESULT} is damaged: {error}") from error
+
+    def history(self) -> History:
+        """The epochs done."""
+        if self.finished:
+            return History(self.read(HISTORY))
+        if (self.path / CHECKPOINT).exists():
+            return History(load_arrays(self.path / CHECKPOINT)[1]["history"])
+        return History()
+
+    def finish(
+        self, weights: Mapping[str, Array], history: History, title: str, outcome: Outcome
+    ) -> None:
+        """Write what a finished training leaves: weights, history, curves and, last, the result."""
         save_arrays(self.path / MODEL, weights, {"format": FORMAT})
         history.to_json(self.path / HISTORY)
         for suffix in ("png", "svg"):
             history.plot(self.path / f"curves.{suffix}", title)
+        write_json(self.path / RESULT, dataclasses.asdict(outcome))
 
 
-def save_arrays(path: Path, arrays: Mapping[str, Array], about: Mapping[str, Any]) -> None:
-    """Write arrays and some JSON about them as one safetensors file.
-
-    Raises:
-        RunError: the file cannot be written; what was there before stays.
-    """
-    from safetensors.numpy import save_file
-
-    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    with replacing(path) as temporary:
+def _numbered(folder: Path, parent: Path, name: str) -> Path:
+    """The folder, renamed to the next free number."""
+    taken = [p.name.removeprefix(f"{name}-") for p in parent.iterdir()]
+    number = max((int(t) for t in taken if t.isdecimal()), default=0) + 1
+    while True:  # another process may take the same number first
+        path = parent / f"{name}-{number:03d}"
         try:
-            save_file(plain, temporary, metadata={"gradlab": json.dumps(about)})
-        except Exception as error:  # the library raises its own kind for a full disk
-            raise OSError(str(error)) from error
-
-
-def load_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Read what ``save_arrays`` wrote.
-
-    Raises:
-        RunError: the file is missing or damaged.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {}).get("gradlab", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, about
-    except FileNotFoundError:
-        raise RunError(f"there is no {path}") from None
-    except (OSError, ValueError, SafetensorError) as error:
-        raise RunError(f"cannot read {path}: {error}") from error
+            return folder.rename(path)
+        except OSError:
+            if not path.exists():
+                raise
+            number += 1

@@ -186,3 +186,18 @@ def test_errors(wrong, error, says):
     with pytest.raises(error, match=says) as caught:
         wrong()
     assert "\n" not in str(caught.value)
+
+
+def test_arguments_by_name_are_passed_on():
+    def scaled(x, power, scale=1.0):
+        return (scale * x**power).sum()
+
+    np.testing.assert_allclose(gl.grad(scaled)(X, power=2, scale=3.0), 6 * X)
+    value, slope = gl.value_and_grad(scaled)(X, 2, scale=0.5)
+    assert value.item() == pytest.approx((0.5 * X**2).sum())
+    np.testing.assert_allclose(slope, X)
+    found = gl.jacobian(lambda x, scale: scale * x)(X[0], scale=2.0)
+    np.testing.assert_array_equal(found, 2 * np.eye(4))
+    np.testing.assert_array_equal(gl.hessian(scaled)(X[0], power=2), 2 * np.eye(4))
+    fast = gl.compile(gl.grad(scaled))
+    np.testing.assert_allclose(fast([1.0, 2.0], power=3, scale=2.0), [6, 24])

@@ -1,6 +1,9 @@
 """GradientTape: the lecture's example, and the semantics of TensorFlow's tape."""
 
+import gc
 import time
+import weakref
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -55,8 +58,13 @@ def test_trainable_variables_are_watched_and_tensors_are_not():
         y = w * fixed * count * x
     assert tape.watched_variables() == (w,)
     assert tape.gradient(y, w).item() == 24
-    for source in (fixed, count, x):
-        with pytest.raises(GradientError, match=f"{source.name} was not watched"):
+    for source, why in [
+        (fixed, "fixed is not trainable, so it was not watched: call tape.watch"),
+        (count, "count was not watched: it is int64"),
+        (x, "x was not watched: call tape.watch"),
+        (gl.Variable(1.0, name="new"), "new was never read while the tape recorded"),
+    ]:
+        with pytest.raises(GradientError, match=why):
             tape.gradient(y, source)
     with gl.GradientTape() as tape:
         tape.watch([fixed, {"x": x}])
@@ -72,6 +80,8 @@ def test_variables_can_be_left_to_watch():
     assert tape.watched_variables() == (b,)
     assert tape.gradient(y, b).item() == 2
     assert tape.gradient(y, a, unconnected="none") is None
+    with pytest.raises(GradientError, match=r"was not watched: call tape\.watch"):
+        tape.gradient(y, a)
 
 
 def test_what_cannot_be_watched():
@@ -90,6 +100,7 @@ def test_why_a_source_is_unconnected():
         z.read()
         place = gl.argmax(x * 2)
         y = place * gl.tensor(1.0)
+        twice = place * 2
         stopped = gl.stop_gradient(x).sum()
         early = late * 2 + x.sum()
         tape.watch(late)
@@ -97,7 +108,7 @@ def test_why_a_source_is_unconnected():
         (y, x, "only through argmax, which has no derivative"),
         (stopped, x, "only through stop_gradient"),
         (y, z, "does not depend on z"),
-        (early, late, "late was watched after it was used"),
+        (early, late, r"not depend on late \(what was done before tape.watch does not count"),
     ]:
         with pytest.raises(GradientError, match=says) as caught:
             tape.gradient(target, source)
@@ -106,8 +117,33 @@ def test_why_a_source_is_unconnected():
         zero = tape.gradient(target, source, unconnected="zero")
         np.testing.assert_array_equal(zero, np.zeros(source.shape), strict=False)
         assert (zero.shape, zero.dtype) == (source.shape, source.dtype)
+    with pytest.raises(GradientError, match="place was not watched: it is int64"):
+        tape.gradient(twice, place.named("place"))
     with pytest.raises(GradientError, match="'raise', 'none' or 'zero'"):
         tape.gradient(y, x, unconnected="nothing")
+    with pytest.raises(GradientError, match="sources are tensors or Variables, got a float"):
+        tape.gradient(y, [x, 2.0])
+
+
+@pytest.mark.parametrize("ask", ["gradient", "jacobian"])
+def test_a_question_that_fails_does_not_use_up_the_tape(ask):
+    x, z = gl.Variable([1.0, 2.0], name="x"), gl.Variable([1.0], name="z")
+    with gl.GradientTape() as tape:
+        y = x * x
+        for wrong in (
+            lambda: getattr(tape, ask)(y, [x, z]),
+            lambda: getattr(tape, ask)(y, x, unconnected="nothing"),
+            lambda: tape.gradient(y, x, np.ones(3)),
+        ):
+            with pytest.raises(GradientError):
+                wrong()
+            assert tape in active.tapes  # it still records
+        y = y * 1
+    by_x, by_z = tape.gradient(y, [x, z], unconnected="zero")
+    np.testing.assert_array_equal(by_x, [2, 4])
+    np.testing.assert_array_equal(by_z, [0])
+    with pytest.raises(GradientError, match="answered before"):
+        getattr(tape, ask)(y, x)
 
 
 def test_sources_come_as_a_nest():
@@ -272,6 +308,97 @@ def test_a_tower_of_diamonds_costs_what_its_edges_cost():
     start = time.perf_counter()
     assert tape.gradient(y, x).item() == 1
     assert time.perf_counter() - start < 1  # milliseconds; paths would take ages
+
+
+# --- memory -----------------------------------------------------------------------------------
+
+
+def values_alive(tensors):
+    """How many of the arrays that these tensors held are still there."""
+    gc.collect()
+    return sum(reference() is not None for reference in tensors)
+
+
+def test_what_descends_from_nothing_watched_leaves_no_trace():
+    x, w = gl.tensor(2.0), gl.Variable(3.0)
+    with gl.GradientTape() as tape:
+        unwatched = gl.exp(x * x)
+        fixed = gl.Variable(1.0, trainable=False) + 1
+        watched = w * unwatched
+        blocked = gl.stop_gradient(watched) + 1
+    assert unwatched.op is fixed.op is None
+    assert unwatched.inputs == fixed.inputs == ()
+    assert watched.op.name == "multiply"
+    assert blocked.op.name == "add"
+    assert len(tape._nodes) == 3
+
+
+def test_a_running_average_under_tapes_does_not_grow():
+    w, average, alive = gl.Variable(np.ones(3)), gl.tensor(np.zeros(3)), []
+    for _ in range(5):
+        x = gl.tensor(np.ones(3))
+        with gl.GradientTape() as tape:
+            y = w * x
+            alive += [weakref.ref(y), weakref.ref(average)]
+            average = 0.9 * average + 0.1 * y
+            loss = y.sum()
+        tape.gradient(loss, w)
+    del x, y, tape, loss
+    assert values_alive(alive) == 0
+    data = gl.tensor(np.zeros(3))  # of what is not watched, on a tape that nobody asks
+    for _ in range(5):
+        with gl.GradientTape(persistent=True):
+            alive.append(weakref.ref(data))
+            data = 0.9 * data + 0.1 * gl.tensor(np.ones(3))
+    assert values_alive(alive) == 0
+
+
+def test_a_loss_that_is_kept_keeps_nothing_else():
+    w, losses, alive = gl.Variable(np.ones(3)), [], []
+    for _ in range(3):
+        with gl.GradientTape() as tape:
+            y = gl.exp(w * 2.0)
+            loss = (y * y).sum()
+        alive.append(weakref.ref(y))
+        w.assign(w - 0.1 * tape.gradient(loss, w))
+        losses.append(loss)
+    assert values_alive(alive) == 1  # the last y, which this function holds
+    del y
+    assert values_alive(alive) == 0  # although the last tape lives on
+    assert tape._watched == {}
+    assert tape.watched_variables() == (w,)
+
+
+def test_tapes_side_by_side_need_the_history_until_the_last_has_answered():
+    w, alive = gl.Variable(np.array(2.0)), []
+    with gl.GradientTape() as first, gl.GradientTape() as second:
+        y = w * w
+        alive.append(weakref.ref(y))
+        loss = y * w
+    del y
+    assert first.gradient(loss, w).item() == 12
+    assert values_alive(alive) == 1
+    assert second.gradient(loss, w).item() == 12
+    assert values_alive(alive) == 0
+    assert loss.op is None
+    with gl.GradientTape() as first, ExitStack() as pause:
+        pause.enter_context(first.stop_recording())
+        with gl.GradientTape() as second:
+            z = w * w
+            pause.close()  # the tapes meet only now
+            loss = z * w
+    assert first.gradient(loss, w).item() == 4
+    assert second.gradient(loss, w).item() == 12
+
+
+def test_what_a_tape_shows_of_itself():
+    x = gl.Variable(2.0)
+    with gl.GradientTape() as tape:
+        y = x * x * 3
+        assert repr(tape) == "<GradientTape: recording, operations: 2, variables: 1>"
+    assert repr(tape) == "<GradientTape: stopped, operations: 2, variables: 1>"
+    tape.gradient(y, x)
+    assert repr(tape) == "<GradientTape: asked, operations: 0, variables: 1>"
 
 
 def test_tapes_of_other_threads_do_not_record():

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -56,10 +58,20 @@ def test_without_shuffle_rows_come_in_order():
 
 
 @pytest.mark.parametrize(
+    ("size", "rounded"),
+    [(3.49, 3), (3.5, 4), (4.5, 5), (np.float32(2.5), 3), (0, 1), (0.2, 1), (99, 10), (np.inf, 10)],
+)
+def test_what_a_schedule_gives_is_rounded_and_kept_within_the_data(size, rounded):
+    assert len(batches(10, lambda t: size, epoch=0, seed=0)[0]) == rounded
+
+
+@pytest.mark.parametrize(
     ("arguments", "text"),
     [
         ({"batch_size": 11}, "batch_size 11 is larger than the 10 training rows"),
-        ({"batch_size": lambda t: 4 if t < 0.5 else 12}, "batch_size 12 is larger"),
+        ({"batch_size": lambda t: 4 if t < 0.5 else -1}, "batch_size is -1 at t = 0.8 epochs"),
+        ({"batch_size": lambda t: math.nan}, "batch_size is nan at t = 0 epochs; the schedule"),
+        ({"batch_size": lambda t: "4"}, "batch_size is '4' at t = 0 epochs"),
         ({"batch_size": 0}, "batch_size must be 1 or more, got 0"),
         ({"batch_size": 2.5}, "batch_size must be a whole number, got 2.5"),
         ({"n": 0}, "n must be 1 row or more, got 0"),

@@ -148,3 +148,9 @@ def test_pixels_are_divided_and_measurements_standardized():
     assert digits.train.x.max() == 1
     assert {(c.center, c.scale) for c in digits.preprocess.columns} == {(0.0, 16.0)}
     np.testing.assert_allclose(load("wine").train.x.std(axis=0), 1, rtol=1e-5)
+
+
+def test_the_text_of_a_dataset_is_one_line():
+    digits = load("digits")
+    assert repr(digits) == f"<dataset {digits.describe()}>"
+    assert repr(digits.train) == "<train split: x float32(1257, 64), y int64(1257,)>"

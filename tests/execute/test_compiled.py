@@ -1,5 +1,9 @@
 """compile: the same bits as eager code, traced once for each kind of arguments."""
 
+from collections import namedtuple
+from enum import IntEnum
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +13,7 @@ import gradlab as gl
 from gradlab.errors import ArgumentError, TraceError
 from gradlab.execute import Compiled, compiled, program
 from gradlab.graph import Spec, trace
+from gradlab.graph.trace import guard
 from tests.graph.samples import shape
 
 # --- random programs --------------------------------------------------------------------------
@@ -106,9 +111,9 @@ def counted(function):
     """Also counts how often the Python code ran."""
     calls = []
 
-    def wrapper(*args):
+    def wrapper(*args, **options):
         calls.append(args)
-        return function(*args)
+        return function(*args, **options)
 
     return gl.compile(wrapper), calls
 
@@ -133,17 +138,194 @@ def test_another_number_shape_or_dtype():
     assert fast(x, np.float64(0.5)).dtype == np.float64  # nor is a number of NumPy's
 
 
-def test_text_none_and_the_form_of_nests_are_fixed():
+def test_text_none_flags_and_the_form_of_nests_are_fixed():
     def function(how, nest, last):
-        assert last is None
-        return gl.add(*nest) if how == "add" else gl.multiply(*nest)
+        assert last is None or type(last) is bool
+        both = gl.add(*nest) if how == "add" else gl.multiply(*nest)
+        return -both if last else both
 
     fast, calls = counted(function)
-    assert fast("add", [2.0, 3.0], None).item() == 5
-    assert fast("multiply", [2.0, 3.0], None).item() == 6
-    assert fast("add", (2.0, 4.0), None).item() == 6
-    assert fast("add", [5.0, 3.0], None).item() == 8
+    two, three = np.float32(2), np.float32(3)
+    assert fast("add", [two, three], None).item() == 5
+    assert fast("multiply", [two, three], None).item() == 6
+    assert fast("add", (two, two), None).item() == 4
+    assert fast("add", [three, three], None).item() == 6
     assert len(calls) == 3
+    assert fast("add", [two, three], True).item() == -5
+    assert fast("add", [two, three], False).item() == 5
+    assert len(calls) == 5
+
+
+def test_a_list_of_plain_numbers_is_one_array():
+    fast, calls = counted(lambda x, parts: gl.sum(x) * gl.max(parts["weights"]))
+    assert fast([[1.0, 2.0], [3.0, 4.0]], {"weights": [0.5, 2.0]}).item() == 20
+    assert fast([[1.0, 2.0], [3.0, 5.0]], {"weights": (3.0, 2.0)}).item() == 33
+    assert len(calls) == 1
+    assert fast([[1.0, 2.0]], {"weights": [1.0, 2.0]}).item() == 6
+    assert len(calls) == 2
+
+
+def test_named_tuples_and_empty_lists_keep_their_form():
+    point = namedtuple("point", "x y")
+    fast = gl.compile(lambda p, more: 10 * p.x + p.y if not more else p)
+    assert fast(point(1.0, 2.0), []).item() == 12
+
+
+def test_arguments_by_name():
+    fast, calls = counted(lambda x, scale=1.0, negate=False: -x * scale if negate else x * scale)
+    x = np.ones(2, np.float32)
+    np.testing.assert_array_equal(fast(x, scale=3.0), [3, 3])
+    np.testing.assert_array_equal(fast(x, scale=4.0), [4, 4])
+    assert len(calls) == 1  # a number is an input, by name too
+    np.testing.assert_array_equal(fast(x, scale=3.0, negate=True), [-3, -3])
+    np.testing.assert_array_equal(fast(x, negate=True, scale=4.0), [-4, -4])
+    np.testing.assert_array_equal(fast(x), [1, 1])
+    assert len(calls) == 3
+    assert fast.graph(x, negate=True, scale=4.0).nodes[0].op.name == "negative"
+    assert gl.grad(lambda x: fast(x, scale=3.0))(2.0).item() == 3  # under a tape
+
+
+def test_variables_and_objects_are_fixed_each_for_itself():
+    def double(w, by):
+        w.assign(w * by.factor)
+
+    by, again = SimpleNamespace(factor=2.0), SimpleNamespace(factor=3.0)
+    fast, calls = counted(double)
+    a, b = gl.Variable([1.0, 2.0]), gl.Variable([1.0, 2.0])  # equal, but not the same
+    for w in (a, b, a, b):
+        fast(w, by)
+    np.testing.assert_array_equal(a, [4, 8])
+    np.testing.assert_array_equal(b, [4, 8])
+    assert len(calls) == 2
+    fast(a, again)  # unhashable, and told apart nevertheless
+    np.testing.assert_array_equal(a, [12, 24])
+    assert len(calls) == 3
+
+
+def test_functions_and_values_are_fixed_by_value():
+    fast, calls = counted(lambda x, function, optimizer: function(x) * optimizer.lr)
+    assert fast(2.0, gl.square, gl.optim.SGD(3.0)).item() == 12
+    assert fast(3.0, gl.square, gl.optim.SGD(3.0)).item() == 27
+    assert len(calls) == 1
+    assert fast(2.0, gl.sqrt, gl.optim.SGD(3.0)).item() == pytest.approx(18**0.5)
+    assert fast(2.0, gl.square, gl.optim.SGD(2.0)).item() == 8
+    assert len(calls) == 3
+
+
+def test_values_that_are_equal_but_of_another_type_are_others():
+    class Level(IntEnum):
+        ONE = 1
+
+    fast = gl.compile(lambda x, level: x if level is True else -x)
+    assert fast(1.0, True).item() == 1
+    assert fast(1.0, Level.ONE).item() == -1
+
+
+def test_methods_can_be_compiled():
+    class Scale:
+        calls = 0
+
+        def __init__(self, by):
+            self.by = gl.Variable(by)
+
+        @gl.compile
+        def apply(self, x, offset=0.0):
+            """Of x."""
+            Scale.calls += 1
+            return self.by * x + offset
+
+    two, three = Scale(2.0), Scale(3.0)
+    assert [two.apply(1.0), three.apply(1.0), two.apply(5.0, offset=1.0)] == [2, 3, 11]
+    assert [two.apply(2.0), three.apply(2.0)] == [4, 6]
+    assert Scale.calls == 3
+    assert isinstance(Scale.apply, Compiled)
+    assert two.apply.__doc__ == "Of x."
+
+
+# --- what else a recording depends on ---------------------------------------------------------
+
+
+def test_recorded_again_when_what_was_read_has_changed():
+    mode = {"training": True}
+    fast, calls = counted(lambda x: 2 * x if guard(lambda: mode["training"]) else x)
+    for training, x, expected in [
+        (True, 1.0, 2),
+        (False, 1.0, 1),
+        (True, 5.0, 10),
+        (False, 2.0, 2),
+    ]:
+        mode["training"] = training
+        assert fast(x).item() == expected
+    assert len(calls) == 2  # both programs are kept
+
+
+def test_recorded_again_when_the_default_dtype_has_changed():
+    fast, calls = counted(lambda x: gl.tensor([0.1]) * x)
+    assert fast(1.0).dtype == np.float32
+    gl.set_default_dtype("float64")
+    try:
+        assert fast(1.0).dtype == np.float64
+    finally:
+        gl.set_default_dtype("float32")
+    assert fast(1.0).dtype == np.float32
+    assert len(calls) == 2
+
+
+def test_recorded_again_when_a_variable_is_frozen():
+    w, b = gl.Variable(1.0), gl.Variable(1.0)
+
+    @gl.compile
+    def slopes():
+        with gl.GradientTape() as tape:
+            y = w * 2 + b * 3
+        return tape.gradient(y, [w, b], unconnected="zero")
+
+    assert [g.item() for g in slopes()] == [2, 3]
+    b.trainable = False
+    assert [g.item() for g in slopes()] == [2, 0]
+    b.trainable = True
+    assert [g.item() for g in slopes()] == [2, 3]
+
+
+def test_guards_of_a_trace_within_hold_for_the_outer_one():
+    mode = {"training": True}
+
+    def inner(x):
+        return 2 * x if guard(lambda: mode["training"]) else x
+
+    fast = gl.compile(lambda x: trace(inner, Spec()).replay(x))
+    assert fast(1.0).item() == 2
+    mode["training"] = False
+    assert fast(1.0).item() == 1
+
+
+def test_programs_of_one_kind_are_forgotten_too(monkeypatch):
+    monkeypatch.setattr(compiled, "CACHE_SIZE", 3)
+    count = [0]
+    fast = gl.compile(lambda x: x * guard(lambda: count[0]))
+    for n in range(10):
+        count[0] = n
+        assert fast(1.0).item() == n
+    assert repr(fast).endswith(": 3 programs of executor 'numpy'>")
+
+
+def test_a_variable_made_in_the_function_is_not_assigned_there():
+    def make():
+        total = gl.Variable(0.0, name="total")
+        total.assign(total + 1.0)
+        return total.read()
+
+    assert make().item() == 1
+    with pytest.raises(TraceError, match=r"total of shape \(\).*create it outside"):
+        gl.compile(make)()
+    with pytest.raises(TraceError, match="create it outside"):
+        gl.compile(lambda: gl.RandomStream().uniform((2,)))()
+    made = []
+    within = gl.compile(lambda: [trace(lambda: made.append(gl.Variable(1.0))), made[0].assign(2.0)])
+    with pytest.raises(TraceError, match="create it outside"):
+        within()
+    constant = gl.compile(lambda x: gl.Variable([2.0]) * x)  # one that only holds numbers may be
+    assert [constant(1.0).item(), constant(2.0).item()] == [2, 4]
 
 
 def test_programs_used_longest_ago_are_forgotten(monkeypatch):
@@ -291,4 +473,11 @@ def test_it_looks_like_the_function():
     fast = gl.compile(step)
     assert isinstance(fast, Compiled)
     assert (fast.__name__, fast.__doc__) == ("step", "Say what it does.")
+    assert repr(fast) == "<compiled step: 0 programs of executor 'numpy'>"
     assert fast.graph(1.0).inputs[0].weak
+    assert repr(fast) == "<compiled step: 1 program of executor 'numpy'>"
+    model = gl.nn.ReLU()
+    model.graph = "of its own"
+    fast = gl.compile(model)
+    assert repr(fast) == "<compiled ReLU: 0 programs of executor 'numpy'>"
+    assert fast.graph(1.0).nodes[-1].op.name == "relu"

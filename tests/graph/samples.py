@@ -239,6 +239,7 @@ def _random_uniform(rng, dtype):
 
 SAMPLERS = {
     "argmax": _along_nonempty_axis,
+    "argmin": _along_nonempty_axis,
     "argsort": _along_axis,
     "astype": _astype,
     "astype_integer": _astype_integer,

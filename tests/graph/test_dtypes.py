@@ -64,11 +64,76 @@ def test_quotients_and_powers_are_floats(function, a, b):
     weak = a in NUMBERS and b in NUMBERS
     least = "float64" if weak else "float32"
     expected = met(a, b) if met(a, b).kind == "f" else np.dtype(least)
+    (symbol,) = gl.trace(function, operand(a), operand(b)).outputs
+    assert (symbol.dtype, symbol.weak) == (expected, weak)
+    if function is gl.pow and b is int:  # its sign is known, and that it is whole
+        expected = met(a, b)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = function(operand(a), operand(b))
     assert (found.dtype, found.weak) == (expected, weak)
-    (symbol,) = gl.trace(function, operand(a), operand(b)).outputs
-    assert (symbol.dtype, symbol.weak) == (expected, weak)
+
+
+def test_powers_of_whole_numbers():
+    x = np.array([-3, 0, 2], np.int32)
+    for exponent in (0, 2, 3):
+        found = gl.pow(x, exponent)
+        np.testing.assert_array_equal(found, x**exponent, strict=True)
+        traced = gl.compile(lambda x, p=exponent: x**p)(x)
+        np.testing.assert_array_equal(traced, found, strict=True)
+        assert gl.pow(x, np.int64(exponent)).dtype.kind == "i"
+    for exponent in (-1, 2.0, 3.0, np.array(2)):
+        assert gl.pow(np.array([1, 2]), exponent).dtype == np.float32
+    np.testing.assert_array_equal(gl.pow([True, False], 2), [1, 0])
+
+
+def test_a_python_number_that_does_not_fit_is_no_smaller_one():
+    x = np.array([200, 0], np.uint8)
+    np.testing.assert_array_equal(gl.less(x, 300), [True, True])
+    np.testing.assert_array_equal(gl.greater(x, -1), [True, True])
+    np.testing.assert_array_equal(gl.greater(np.uint64([2**63]), -1), [True])
+    np.testing.assert_array_equal(gl.add(300, x), np.array([500, 300]), strict=True)
+    assert gl.add(x, 55).dtype == np.uint8
+
+
+BOOLEAN = np.array([True, False])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda x: -x,
+        lambda x: x - x,
+        lambda x: x - True,
+        lambda x: gl.sign(x),
+        lambda x: x % x,
+        lambda x: x // True,
+    ],
+)
+def test_booleans_have_no_sign(wrong):
+    for attempt in (lambda: wrong(gl.tensor(BOOLEAN)), lambda: gl.trace(wrong, BOOLEAN)):
+        with pytest.raises(DTypeError, match="astype"):
+            attempt()
+
+
+@pytest.mark.parametrize(
+    "function", [gl.square, gl.abs, gl.floor, lambda x: x + x, lambda x: x * x]
+)
+def test_booleans_stay_booleans(function):
+    np.testing.assert_array_equal(function(gl.tensor(BOOLEAN)), BOOLEAN, strict=True)
+    assert gl.trace(function, BOOLEAN).outputs[0].dtype == np.bool_
+
+
+@pytest.mark.parametrize("dtype", ["float16", "longdouble"])
+def test_floats_of_other_widths_are_refused(dtype):
+    for attempt in (
+        lambda: gl.tensor(np.ones(2, dtype)),
+        lambda: gl.exp(np.ones(2, dtype)),
+        lambda: gl.astype([1.0], dtype),
+        lambda: gl.trace(gl.exp, gl.Spec((2,), dtype)),
+        lambda: gl.set_default_dtype(dtype),
+    ):
+        with pytest.raises(DTypeError, match="float32 and float64"):
+            attempt()
 
 
 @pytest.mark.parametrize("kind", KINDS)

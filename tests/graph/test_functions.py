@@ -15,6 +15,9 @@ REDUCTIONS = {
     "sum": np.sum,
     "mean": np.mean,
     "var": np.var,
+    "std": np.std,
+    "any": np.any,
+    "all": np.all,
     "max": np.max,
     "min": np.min,
     "prod": np.prod,
@@ -39,9 +42,11 @@ def random_axis(rng, ndim):
 def test_reductions_as_numpy(name, seed):
     rng = np.random.default_rng(seed)
     x = rng.standard_normal(shape(rng))
+    if name in ("any", "all"):
+        x = np.where(x > 0, x, 0)
     axis, keepdims = random_axis(rng, x.ndim), bool(rng.integers(2))
     taken = x.shape if axis is None else np.array(x.shape)[np.atleast_1d(axis)]
-    if 0 in taken and name not in ("sum", "norm"):
+    if 0 in taken and name not in ("sum", "norm", "any", "all"):
         with pytest.raises(ShapeError, match="no elements"):
             getattr(gl, name)(x, axis, keepdims)
         return
@@ -75,6 +80,7 @@ def test_functions_that_move_numbers_as_numpy(seed):
     same(gl.concat([x, 2 * x], axis), np.concatenate([x, 2 * x], axis))
     same(gl.expand_dims(x, axis), np.expand_dims(x, axis))
     same(gl.squeeze(gl.expand_dims(x, (0, -1)), (0, -1)), x)
+    same(gl.tensor(x).squeeze(), np.squeeze(x))
     same(gl.tensor(x).T, x.T)
     same(
         gl.reshape(x, -1) if x.size else gl.reshape(x, (0,)), x.reshape(-1) if x.size else x.ravel()
@@ -86,6 +92,60 @@ def test_functions_that_move_numbers_as_numpy(seed):
         same(part, expected)
     if x.ndim > 1:
         same(gl.tensor(x).mT, np.swapaxes(x, -1, -2))
+
+
+SPECIAL = np.array(
+    [-np.inf, -2.5, -1.5, -1.0, -0.5, -0.0, 0.0, 0.5, 1.2, 2.5, 1e30, np.inf, np.nan]
+)
+
+
+@pytest.mark.parametrize("name", ["ceil", "floor", "trunc", "round", "isnan", "isinf"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rounding_and_tests_of_numbers_as_numpy(name, dtype):
+    x = SPECIAL.astype(dtype)
+    found, expected = getattr(gl, name)(x).numpy(), getattr(np, name)(x)
+    np.testing.assert_array_equal(found, expected, strict=True)
+    np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
+    whole = np.array([-3, 0, 2])
+    np.testing.assert_array_equal(getattr(gl, name)(whole), getattr(np, name)(whole), strict=True)
+    if expected.dtype != bool:
+        (slope,) = gl.vjp(getattr(gl, name), x)[1](np.ones_like(x))
+        np.testing.assert_array_equal(slope, np.zeros_like(x))
+
+
+@given(seed=seeds)
+def test_whole_quotients_and_remainders_as_python(seed):
+    rng = np.random.default_rng(seed)
+    numbers = rng.integers(-20, 20, 8), rng.choice([-7, -3, 2, 5], 8)
+    for x, y in (numbers, tuple(n / 4 for n in numbers)):
+        np.testing.assert_array_equal(gl.tensor(x) // y, x // y, strict=True)
+        np.testing.assert_array_equal(x % gl.tensor(y), x % y, strict=True)
+    assert (gl.tensor(7) // 2).item() == 3
+    assert (7 % gl.tensor(4)).item() == 3
+    assert (1 // gl.tensor(0.1, "float64")).item() == 1 // 0.1
+
+
+def test_tensors_made_from_a_shape():
+    for ours, theirs in ((gl.zeros, np.zeros), (gl.ones, np.ones)):
+        for size in (3, (2, 3), (), (0, 2)):
+            np.testing.assert_array_equal(ours(size), theirs(size, np.float32), strict=True)
+        assert ours(2, "int64").dtype == np.int64
+        with pytest.raises(ShapeError, match="0 or more"):
+            ours((2, -1))
+    np.testing.assert_array_equal(gl.full((2, 1), 0.5), np.float32([[0.5], [0.5]]), strict=True)
+    assert gl.full(2, 7).dtype == np.int64
+    assert gl.full(2, np.float64(7)).dtype == np.float64
+    assert gl.full(2, 7, "float32").dtype == np.float32
+    assert not gl.full((), 1.0).weak
+    np.testing.assert_array_equal(gl.compile(lambda x: gl.full(2, x))(3.0), [3, 3])
+    assert gl.grad(lambda x: gl.full(3, x).sum())(2.0).item() == 3
+    for bounds in ((5,), (2, 5), (5, 2, -1), (0, 1, 0.25), (0.0, 3.0)):
+        expected = np.arange(*bounds)
+        np.testing.assert_array_equal(gl.arange(*bounds), expected)
+        assert gl.arange(*bounds).dtype == ("float32" if expected.dtype.kind == "f" else "int64")
+    assert gl.arange(3, dtype="float64").dtype == np.float64
+    with pytest.raises(ArgumentError, match="other than 0"):
+        gl.arange(0, 3, 0)
 
 
 SLOPES_AT_KINKS = [
@@ -164,6 +224,14 @@ def test_stable_forms():
     x = np.float32(1) - np.geomspace(1e-5, 1e-1, 20).astype(np.float32)
     slopes = gl.grad(lambda x: gl.asin(x).sum())(x)
     np.testing.assert_allclose(slopes, 1 / np.sqrt(1 - x.astype(float) ** 2), rtol=4e-7)
+
+
+@pytest.mark.parametrize(("function", "sign"), [(gl.asin, 1), (gl.acos, -1)])
+def test_second_derivatives_of_arcs_at_the_ends(function, sign):
+    """±x/(1 − x²)^(3/2): infinite at ±1, with the sign of the limit."""
+    with np.errstate(divide="ignore"):
+        for x in (1.0, -1.0):
+            assert gl.hessian(function)(x).item() == sign * x * np.inf
 
 
 @pytest.mark.parametrize(

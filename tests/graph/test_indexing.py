@@ -136,13 +136,19 @@ def test_order_of_nan_and_of_numbers_that_cannot_be_negated():
     x = np.array([2.0, np.nan, 1.0, np.nan])
     for name in ("argsort", "argmax", "argmin", "sort"):
         np.testing.assert_array_equal(getattr(gl, name)(x), getattr(np, name)(x))
-    for x in (np.array([3, 0, 5], np.uint32), np.array([True, False]), np.array([0, -7, 1])):
+    for x in (
+        np.array([3, 0, 5], np.uint32),
+        np.array([True, False]),
+        np.array([0, -(2**63)]),
+        np.array([2**63, 1], np.uint64),
+    ):
         np.testing.assert_array_equal(gl.argmin(x), np.argmin(x))
 
 
 def test_order_of_nothing():
-    with pytest.raises(ShapeError, match="no elements"):
-        gl.argmax(np.ones((2, 0)), 1)
+    for function in (gl.argmax, gl.argmin):
+        with pytest.raises(ShapeError, match=f"{function.__name__} over .* no elements"):
+            function(np.ones((2, 0)), 1)
     assert gl.argmax(np.ones((0, 2)), 1).shape == (0,)
     assert gl.sort(np.ones((2, 0))).shape == (2, 0)
 
@@ -160,8 +166,45 @@ def test_pad_roll_flip_one_hot_as_numpy(seed):
     shift = int(rng.integers(-7, 8))
     np.testing.assert_array_equal(gl.roll(x, shift, axis), np.roll(x, shift, axis), strict=True)
     np.testing.assert_array_equal(gl.flip(x, axis), np.flip(x, axis), strict=True)
+    whole = rng.integers(0, 9, x.shape)
+    np.testing.assert_array_equal(gl.pad(whole, widths), np.pad(whole, widths), strict=True)
     labels = rng.integers(0, 5, shape(rng))
     np.testing.assert_array_equal(gl.one_hot(labels, 5), np.eye(5, dtype=np.float32)[labels])
+
+
+def test_padding_whole_numbers_with_a_fraction_makes_floats():
+    np.testing.assert_array_equal(gl.pad([1, 2], ((1, 0),), 0.5), np.float32([0.5, 1, 2]))
+    assert gl.pad([1, 2], ((1, 0),), 3).dtype == np.int64
+    padded = gl.compile(lambda x, value: gl.pad(x, ((0, 1),), value))(np.ones(1), 7.0)
+    np.testing.assert_array_equal(padded, [1, 7])
+
+
+@settings(max_examples=60)
+@given(seed=seeds)
+def test_tile_repeat_and_triangles_as_numpy(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape(rng))
+    counts = tuple(int(n) for n in rng.integers(0, 4, int(rng.integers(1, 5))))
+    np.testing.assert_array_equal(gl.tile(x, counts), np.tile(x, counts), strict=True)
+    np.testing.assert_array_equal(gl.tile(x, 2), np.tile(x, 2), strict=True)
+    np.testing.assert_array_equal(gl.repeat(x, 3), np.repeat(x, 3), strict=True)
+    for axis, length in enumerate(x.shape):
+        times = rng.integers(0, 4, length)
+        expected = np.repeat(x, times, axis)
+        np.testing.assert_array_equal(gl.repeat(x, times, axis), expected, strict=True)
+    if x.ndim > 1:
+        k = int(rng.integers(-4, 5))
+        np.testing.assert_array_equal(gl.tril(x, k), np.tril(x, k), strict=True)
+        np.testing.assert_array_equal(gl.triu(x, k), np.triu(x, k), strict=True)
+
+
+def test_triangles_keep_the_dtype():
+    assert gl.tril(np.ones((2, 2), np.uint8)).dtype == np.uint8
+    assert gl.triu(np.ones((2, 2), bool)).dtype == np.bool_
+    with pytest.raises(ShapeError, match="2 axes"):
+        gl.tril([1.0])
+    with pytest.raises(ShapeError, match="cannot repeat length 2"):
+        gl.repeat([1, 2], [1, 2, 3], 0)
 
 
 def test_labels_outside_are_rows_of_zeros():

@@ -142,6 +142,18 @@ def test_subgradients_at_the_kinks(name):
             np.testing.assert_array_equal(g, expected)
 
 
+def test_a_root_has_one_subgradient_however_its_exponent_is_written():
+    """0 at x = 0 < y < 1, whether y is a Python number, a tensor or an argument of a program."""
+    slope = gl.grad(gl.pow)
+    compiled = gl.compile(lambda x, y: slope(x, y))
+    for y in (0.5, 0.25):
+        with np.errstate(divide="ignore"):
+            found = [slope(0.0, y), slope(0.0, gl.tensor(y)), compiled(0.0, y)]
+        assert [g.item() for g in found] == [0, 0, 0]
+    curvature = gl.hessian(lambda x: gl.pow(x, gl.tensor(0.25)))
+    assert np.isfinite(curvature(0.0).item())
+
+
 def test_a_sample_is_reproducible():
     first, second = (draw(OPS["index"], np.random.default_rng(3), np.float32) for _ in range(2))
     assert isinstance(first, Sample)

@@ -124,7 +124,8 @@ def test_drawing_of_a_traced_update():
 
 def test_drawing_of_a_recorded_tensor():
     x = tensor([1.0, 2.0])
-    with GradientTape():
+    with GradientTape() as tape:
+        tape.watch(x)
         h = x * 2
         y = h.sum()
     assert [box.title for box in draw(y).boxes] == ["x", "h = x · 2", "y = Σ h"]

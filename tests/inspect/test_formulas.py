@@ -88,4 +88,3 @@ def test_products_of_matrices_keep_their_sides():
     assert product(["−1"]) == "−1"
     assert product(["a + b"]) == "a + b"
     assert product(["−1", "a + b"]) == "−(a + b)"
-    assert product(["d"] * 1000) == "product of 1,000 local derivatives"

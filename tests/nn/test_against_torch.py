@@ -67,10 +67,36 @@ def test_state_loads_into_torch():
     same(ours(x), theirs(torch.tensor(x)))
 
 
-def test_parameters_that_require_grad_are_told_apart():
+def test_parameters_that_require_grad_load():
     ours, theirs = twins()
-    with pytest.raises(gl.errors.DTypeError, match=r"0.weight does not convert.*detach"):
-        ours.load_state_dict(dict(theirs.named_parameters()))
+    with torch.no_grad():
+        theirs[0].weight += 1
+    ours.load_state_dict(dict(theirs.named_parameters()))
+    np.testing.assert_array_equal(ours[0].weight, theirs[0].weight.detach())
+
+
+def test_tied_weights_load_under_all_their_names():
+    theirs = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
+    theirs[1].weight = theirs[0].weight
+    ours = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    ours[1].weight = ours[0].weight
+    ours.load_state_dict(theirs.state_dict())
+    assert list(ours.state_dict()) == ["0.weight", "0.bias", "1.bias"]
+    x = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
+    np.testing.assert_allclose(ours(x), theirs(torch.tensor(x)).detach(), rtol=1e-6)
+
+    alias = {name: value for name, value in theirs.state_dict().items() if name != "0.weight"}
+    ours.load_state_dict(alias)
+    untied = theirs.state_dict() | {"1.weight": torch.zeros(3, 3)}
+    with pytest.raises(gl.errors.ArgumentError, match=r"0.weight and 1.weight are one Variable"):
+        ours.load_state_dict(untied)
+
+
+def test_a_module_at_two_places_loads_under_both():
+    shared, again = torch.nn.Linear(2, 2), nn.Linear(2, 2)
+    ours = nn.Sequential(again, nn.Tanh(), again)
+    ours.load_state_dict(torch.nn.Sequential(shared, torch.nn.Tanh(), shared).state_dict())
+    np.testing.assert_array_equal(again.weight, shared.weight.detach())
 
 
 def test_leaky_relu_and_elu_take_their_settings():

@@ -73,10 +73,32 @@ def test_a_loss_of_zero_is_not_minus_zero():
 
 
 def test_cross_entropy_records_few_operations():
-    graph = gl.trace(nn.cross_entropy, gl.Spec((8, 3)), gl.Spec((8,), np.int64))
+    graph = gl.trace(lambda z: nn.cross_entropy(z, np.zeros(8, int)), gl.Spec((8, 3)))
     assert [node.op.name for node in graph.nodes] == [
         "log_softmax", "index", "subtract", "sum", "divide",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("loss", "logits", "target", "bad"),
+    [
+        (nn.cross_entropy, LOGITS, [2, 0], (-1, 3)),
+        (nn.hinge_loss, LOGITS, [2, 0], (-1, 3)),
+        (nn.hinge_loss, LOGITS[0], [1, -1, 1], (0, 2)),
+        (nn.binary_cross_entropy_with_logits, LOGITS[0], [1.0, 0.0, 0.5], (-0.1, 1.1, np.nan)),
+    ],
+)
+def test_a_target_out_of_range_is_nan_in_a_compiled_loss(loss, logits, target, bad):
+    fast = gl.compile(lambda z, y: loss(z, y, reduction="none"))
+    target = np.array(target)
+    np.testing.assert_allclose(fast(logits, target), loss(logits, target, "none"), rtol=1e-12)
+    for wrong in bad:
+        broken = target.copy()
+        broken[0] = wrong
+        found = fast(logits, broken).numpy()
+        assert np.isnan(found[0])
+        np.testing.assert_array_equal(found[1:], fast(logits, target).numpy()[1:])
+        assert np.isnan(gl.compile(loss)(logits, broken).item())
 
 
 # --- registry ---------------------------------------------------------------------------------

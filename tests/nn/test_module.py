@@ -56,6 +56,47 @@ def test_shared_and_circular_parts_are_listed_once():
     assert list(block.named_variables())[-1] == "other.bias"
 
 
+def test_members_of_a_dict_are_parts():
+    block = nn.Module()
+    block.heads = {"left": nn.Linear(2, 1), "right": [nn.Dropout(0.5)], 3: gl.Variable(1.0)}
+    assert list(block.named_parameters()) == ["heads.left.weight", "heads.left.bias", "heads.3"]
+    assert list(block.named_streams()) == ["heads.right.0.stream"]
+    assert "(heads.left): Linear" in repr(block)
+    assert not block.eval().heads["right"][0].training
+
+
+def test_a_variable_is_not_replaced_by_its_value():
+    layer = nn.Linear(2, 2)
+    with pytest.raises(ArgumentError, match=r"weight of Linear .* by weight\.assign\(\.\.\.\)"):
+        layer.weight = layer.weight - 0.1
+    with pytest.raises(ArgumentError, match="bias of Linear is a Variable and would be lost"):
+        layer.bias = None
+    assert list(layer.named_parameters()) == ["weight", "bias"]
+    layer.weight = gl.Variable(np.eye(2))
+    del layer.bias
+    layer.bias = None
+    np.testing.assert_array_equal(layer([[1.0, 2.0]]), [[1.0, 2.0]])
+
+
+def test_keywords_reach_forward():
+    class Scaled(nn.Module):
+        def forward(self, x, by=1.0):
+            return gl.as_tensor(x) * by
+
+    assert Scaled()(2.0, by=3.0).item() == 6.0
+
+
+def test_recorded_outputs_are_named_by_kind_and_path():
+    model = nn.Sequential(nn.MLP((2, 3, 1)), nn.Identity())
+    with gl.GradientTape():
+        h = model[0][0]([[1.0, 2.0]])
+        y = model([[1.0, 2.0]])
+        x = model[0][0].weight * 2.0
+        assert nn.Identity()(x) is x
+    assert (h.name, y.name, x.name) == ("Linear:0.0", "Linear:0.2", None)
+    assert model([[1.0, 2.0]]).name is None
+
+
 def test_a_frozen_parameter_is_a_buffer():
     model = nn.MLP((2, 3, 1))
     model[0].weight.trainable = False
@@ -133,6 +174,20 @@ def test_a_state_that_does_not_fit_changes_nothing(change, error, words):
     assert all(np.array_equal(v, before[k]) for k, v in model.state_dict().items())
 
 
+def test_numbers_that_the_dtype_cannot_hold_do_not_load():
+    block = nn.Module()
+    block.scale = gl.Variable([1.0, 1.0])
+    block.steps = gl.Variable(np.int32(0), trainable=False)
+    good = {"scale": np.array([np.inf, np.nan]), "steps": np.array(5)}
+    block.load_state_dict(good)
+    assert block.steps.item() == 5
+    with pytest.raises(DTypeError, match=r"scale holds 1e\+300, which is too large for float32"):
+        block.load_state_dict(good | {"scale": np.array([1.0, 1e300])})
+    with pytest.raises(DTypeError, match="steps holds 4294967301, which is too large for int32"):
+        block.load_state_dict(good | {"steps": np.array(2**32 + 5)})
+    assert np.isinf(block.scale.numpy()[0])
+
+
 def test_floats_do_not_load_into_whole_numbers():
     block = nn.Module()
     block.first, block.steps = gl.Variable([1.0]), gl.Variable(0, trainable=False)
@@ -157,7 +212,7 @@ def test_reseed_depends_on_seed_and_path_alone():
 
 
 def test_reseed_starts_the_count_anew():
-    model = nn.MLP((2, 3, 1), dropout=0.5)
+    model = nn.MLP((2, 3, 1), dropout=0.5).reseed(0)
     first = model([[1.0, 2.0]]).numpy()
     model([[1.0, 2.0]])
     model.reseed(0)

@@ -196,3 +196,34 @@ def test_defaults_said_to_be_torchs_are(mine, theirs):
     default |= dict(zip(("beta1", "beta2"), default.get("betas", ()), strict=False))
     for name, value in mine.hyperparameters(0).items():
         assert default[names.get(name, name)] == value
+
+
+# --- on PyTorch's own tensors -----------------------------------------------------------------
+
+CLIPPED = [
+    optim.ClipNorm(0.5),
+    optim.ClipNorm(100.0, eps=1e-6),
+    optim.ClipValue(0.3),
+    optim.WeightDecay(0.1, biases=False),
+    optim.DecoupledDecay(0.1),
+]
+
+
+@pytest.mark.parametrize("transform", CLIPPED, ids=repr)
+@pytest.mark.parametrize("last", [optim.SGD(0.1), optim.Nesterov(0.1), optim.Adam(0.1)], ids=repr)
+def test_an_update_of_torch_tensors_is_that_of_ours(transform, last):
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=shape) for shape in ((3, 2), (3,)) for _ in range(2)]
+    arrays[1][0] = np.inf if isinstance(transform, optim.ClipValue) else 5.0
+    chain = optim.Chain(transform, last)
+    h = chain.hyperparameters(0)
+
+    def updated(make):
+        θ, g = [make(a) for a in arrays[::2]], [make(a) for a in arrays[1::2]]
+        slots = [{name: make(np.ones_like(a)) for name in chain.slots} for a in arrays[::2]]
+        new, after = chain.update(θ, g, slots, h, 3)
+        return [*new, *(x for s in after for x in s.values())]
+
+    for ours, theirs in zip(updated(gl.tensor), updated(torch.tensor), strict=True):
+        assert isinstance(theirs, torch.Tensor)
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-13)

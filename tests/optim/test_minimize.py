@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gradlab as gl
-from gradlab import optim
+from gradlab import nn, optim
 from gradlab.errors import ArgumentError, GradientError, ShapeError, TraceError
 from gradlab.execute import Loop
 
@@ -168,7 +168,8 @@ def test_what_minimize_refuses(optimizer):
         ([gl.Variable([1.0], trainable=False)], "none is trainable"),
         ([gl.tensor([1.0])], "0 is a Tensor"),
         ({"n": gl.Variable([1])}, "n is of dtype int64"),
-        ([gl.Variable([1.0], name="w"), gl.Variable([1.0], name="w")], "two are named 'w'"),
+        (gl.Variable([1.0]), "give a model, or Variables by name or in a list"),
+        (3, "weights: got 3; give a model"),
     ],
 )
 def test_what_init_refuses(weights, message):
@@ -176,7 +177,43 @@ def test_what_init_refuses(weights, message):
         optim.SGD().init(weights)
 
 
+def test_init_takes_a_model():
+    model = nn.Module()
+    model.encoder, model.decoder = nn.MLP((2, 3, 2)), nn.MLP((2, 2))
+    state = optim.Momentum().init(model)
+    assert state.names[:2] == ["encoder.0.weight", "encoder.0.bias"]
+    assert list(state.named_variables())[-1] == "decoder.0.bias.v"
+
+
+def test_weights_of_one_name_are_told_apart_by_their_numbers():
+    model = nn.Module()
+    model.encoder, model.decoder = nn.MLP((2, 2)), nn.MLP((2, 2))
+    state = optim.Momentum(0.1).init(model.parameters())
+    assert state.names == ["0:0.weight", "1:0.bias", "2:0.weight", "3:0.bias"]
+    assert len(state.named_variables()) == 5
+    x = np.ones((3, 2), np.float32)
+    optim.Momentum(0.1).minimize(lambda: nn.mse_loss(model.decoder(model.encoder(x)), 0 * x), state)
+    assert all(slots["v"].numpy().any() for slots in state.slots)
+
+
+@pytest.mark.parametrize(
+    ("made", "used", "message"),
+    [
+        (optim.Momentum(), optim.Adam(), "its slots are v, those of Adam s, r;"),
+        (optim.SGD(), optim.Momentum(), "its slots are none, those of Momentum v;"),
+        (optim.Adam(), optim.SGD(), "its slots are s, r, those of SGD none;"),
+    ],
+)
+def test_a_state_of_another_optimizer_is_refused(made, used, message):
+    w = gl.Variable([1.0])
+    with pytest.raises(ArgumentError, match=message):
+        used.minimize(lambda: (w * w).sum(), made.init([w]))
+    assert w.item() == 1.0
+
+
 def test_init_refuses_a_weight_given_twice():
     w = gl.Variable([1.0])
     with pytest.raises(ArgumentError, match="a and b are the same Variable"):
         optim.SGD().init({"a": w, "b": w})
+    with pytest.raises(ArgumentError, match="0 and 1 are the same Variable"):
+        optim.SGD().init([w, w])

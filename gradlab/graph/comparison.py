@@ -1,0 +1,179 @@
+"""Comparisons, which have no derivative, and the choice between two operands."""
+
+from __future__ import annotations
+
+from gradlab.graph.dtypes import BOOL
+from gradlab.graph.elementwise import (
+    HUGE,
+    INF,
+    binary,
+    boolean_shape,
+    elementwise,
+    floating,
+    promote,
+    unary,
+)
+from gradlab.graph.op import Interval, Op
+from gradlab.graph.tensor import Like, Tensor, apply, as_tensor
+
+
+def _comparison(name: str, ufunc: str, formula: str, inputs: int = 2) -> Op:
+    return elementwise(
+        name,
+        lambda xp, *xs: getattr(xp, ufunc)(*xs),
+        *(None,) * inputs,
+        formula=formula,
+        domain=(Interval(extremes=HUGE),) * inputs,
+        infer=boolean_shape,
+    )
+
+
+EQUAL = _comparison("equal", "equal", "x = y")
+NOT_EQUAL = _comparison("not_equal", "not_equal", "x ≠ y")
+LESS = _comparison("less", "less", "x < y")
+LESS_EQUAL = _comparison("less_equal", "less_equal", "x ≤ y")
+GREATER = _comparison("greater", "greater", "x > y")
+GREATER_EQUAL = _comparison("greater_equal", "greater_equal", "x ≥ y")
+LOGICAL_AND = _comparison("logical_and", "logical_and", "x and y")
+LOGICAL_OR = _comparison("logical_or", "logical_or", "x or y")
+LOGICAL_NOT = _comparison("logical_not", "logical_not", "not x", 1)
+ISFINITE = _comparison("isfinite", "isfinite", "x is neither infinite nor NaN", 1)
+
+
+def equal(x: Like, y: Like) -> Tensor:
+    """Whether x = y.
+
+    >>> equal([1, 2], 2)
+    tensor([False,  True])
+    """
+    return binary(EQUAL, x, y)
+
+
+def not_equal(x: Like, y: Like) -> Tensor:
+    """Whether x ≠ y.
+
+    >>> not_equal([1, 2], 2)
+    tensor([ True, False])
+    """
+    return binary(NOT_EQUAL, x, y)
+
+
+def less(x: Like, y: Like) -> Tensor:
+    """Whether x < y.
+
+    >>> less([1, 2], 2)
+    tensor([ True, False])
+    """
+    return binary(LESS, x, y)
+
+
+def less_equal(x: Like, y: Like) -> Tensor:
+    """Whether x ≤ y.
+
+    >>> less_equal([1, 2], 1)
+    tensor([ True, False])
+    """
+    return binary(LESS_EQUAL, x, y)
+
+
+def greater(x: Like, y: Like) -> Tensor:
+    """Whether x > y.
+
+    >>> greater([1, 2], 1)
+    tensor([False,  True])
+    """
+    return binary(GREATER, x, y)
+
+
+def greater_equal(x: Like, y: Like) -> Tensor:
+    """Whether x ≥ y.
+
+    >>> greater_equal([1, 2], 2)
+    tensor([False,  True])
+    """
+    return binary(GREATER_EQUAL, x, y)
+
+
+def logical_and(x: Like, y: Like) -> Tensor:
+    """Whether both hold.
+
+    >>> logical_and([True, False], True)
+    tensor([ True, False])
+    """
+    return binary(LOGICAL_AND, x, y)
+
+
+def logical_or(x: Like, y: Like) -> Tensor:
+    """Whether one of them holds.
+
+    >>> logical_or([True, False], False)
+    tensor([ True, False])
+    """
+    return binary(LOGICAL_OR, x, y)
+
+
+def logical_not(x: Like) -> Tensor:
+    """Whether it does not hold.
+
+    >>> logical_not([True, False])
+    tensor([False,  True])
+    """
+    return apply(LOGICAL_NOT, (as_tensor(x),))
+
+
+def isfinite(x: Like) -> Tensor:
+    """Whether x is neither infinite nor NaN.
+
+    >>> isfinite([1.0, float("inf")])
+    tensor([ True, False])
+    """
+    return unary(ISFINITE, x)
+
+
+def isnan(x: Like) -> Tensor:
+    """Whether x is NaN, which alone is not equal to itself.
+
+    >>> isnan([1.0, float("nan")])
+    tensor([False,  True])
+    """
+    x = as_tensor(x)
+    return not_equal(x, x)
+
+
+def isinf(x: Like) -> Tensor:
+    """Whether x is infinite, of either sign.
+
+    >>> isinf([1.0, float("-inf")])
+    tensor([False,  True])
+    """
+    x = floating(x)
+    return logical_or(equal(x, INF), equal(x, -INF))
+
+
+# --- choice -----------------------------------------------------------------------------------
+
+WHERE = elementwise(
+    "where",
+    lambda xp, c, x, y: xp.where(c, x, y),
+    None,
+    lambda g, f, c, x, y: where(c, g, 0),
+    lambda g, f, c, x, y: where(c, 0, g),
+    formula="y if x else z",
+    derivatives=("", "1 if x else 0", "0 if x else 1"),
+    domain=(Interval(0, 1, (0.0, 1.0)), Interval(extremes=HUGE), Interval(extremes=HUGE)),
+)
+
+
+def where(condition: Like, x: Like, y: Like) -> Tensor:
+    """x where the condition holds, else y; what is not chosen gets adjoint 0, even if NaN.
+
+    >>> where([True, False], 1.0, [2.0, 3.0])
+    tensor([1., 3.])
+    """
+    condition = as_tensor(condition)
+    if condition.dtype != BOOL:
+        condition = not_equal(condition, 0)
+    x, y = promote(x, y)
+    result = apply(WHERE, (condition, x, y))
+    result.weak = x.weak and y.weak
+    return result

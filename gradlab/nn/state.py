@@ -1,0 +1,84 @@
+"""Arrays of a saved state, checked before any of them is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradlab.errors import ArgumentError, DTypeError, ShapeError
+from gradlab.graph import Variable
+from gradlab.graph.dtypes import Array, DType
+
+SHOWN = 5
+"""Names that an error lists before it counts the rest."""
+
+
+def fitted(
+    state: Mapping[str, Any], paths: Mapping[Variable, Sequence[str]], owner: str
+) -> dict[Variable, Array]:
+    """The array for each Variable, in its dtype.
+
+    Args:
+        state: arrays or tensors by path.
+        paths: the paths of each Variable, of which one or more may be in the state.
+        owner: whose state it is to be, for messages.
+
+    Raises:
+        ArgumentError: a name is missing or unexpected, or two names of one Variable differ.
+        ShapeError: an array has another shape than the Variable.
+        DTypeError: what came is no array, or does not fit into the Variable's dtype.
+    """
+    given = {v: [path for path in named if path in state] for v, named in paths.items()}
+    known = {path for named in paths.values() for path in named}
+    missing = [named[0] for v, named in paths.items() if not given[v]]
+    unexpected = [path for path in state if path not in known]
+    if missing or unexpected:
+        parts = [("missing", missing), ("unexpected", unexpected)]
+        text = "; ".join(f"{what}: {_listed(names)}" for what, names in parts if names)
+        raise ArgumentError(f"the state does not fit this {owner}: {text}")
+    arrays = {path: _array(path, state[path]) for named in given.values() for path in named}
+    wrong = [
+        f"{path} has shape {arrays[path].shape} instead of {variable.shape}"
+        for variable, named in given.items()
+        for path in named
+        if arrays[path].shape != variable.shape
+    ]
+    if wrong:
+        raise ShapeError(f"the state does not fit this {owner}: {_listed(wrong)}")
+    for first, *others in given.values():
+        for other in others:
+            if not np.array_equal(arrays[first], arrays[other], equal_nan=True):
+                raise ArgumentError(f"{first} and {other} are one Variable here, but differ")
+    return {v: _converted(named[0], arrays[named[0]], v.dtype) for v, named in given.items()}
+
+
+def _array(path: str, value: Any) -> Array:
+    """An array of numbers, from whatever came."""
+    try:
+        # A parameter of PyTorch gives its numbers only without its history, and from the CPU.
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DTypeError(f"{path} does not convert to an array: {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(f"{path} holds {array.dtype}, not numbers")
+    return array
+
+
+def _converted(path: str, array: Array, dtype: DType) -> Array:
+    """The array in another dtype, if that holds its numbers."""
+    if not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise DTypeError(f"{path} is {array.dtype} and cannot become {dtype}")
+    with np.errstate(over="ignore"):
+        converted = array.astype(dtype)
+    kept = np.isfinite(converted) | ~np.isfinite(array) if dtype.kind == "f" else converted == array
+    if not kept.all():
+        worst = array[~kept].flat[0]
+        raise DTypeError(f"{path} holds {worst}, which is too large for {dtype}")
+    return converted
+
+
+def _listed(names: list[str]) -> str:
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + rest

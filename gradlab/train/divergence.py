@@ -1,0 +1,58 @@
+"""Where an update stopped being finite, in words that a user of the model knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gradlab.execute import NumpyProgram
+from gradlab.graph import Graph, Tensor, Variable
+from gradlab.graph.dtypes import Array
+
+
+def first_nonfinite(
+    graph: Graph, inputs: Sequence[Array], rows: Array, variables: Mapping[str, Variable]
+) -> str | None:
+    """The first tensor of an update, in order of computation, that holds a NaN or an infinity.
+
+    Only tensors that have a name are told of: data, variables, outputs of modules, the loss,
+    gradients, and what the variables become.
+
+    Args:
+        graph: of one update.
+        inputs: its inputs; the first are the batch x and its targets y.
+        rows: where the rows of the batch are in the data.
+        variables: all that training changes, by name, with the values before the update.
+
+    >>> from gradlab.graph import Spec, trace
+    >>> w = Variable(2.0, name="w")
+    >>> graph = trace(lambda x: ((w * x).named("output") ** 2).named("loss"), Spec((), name="x"))
+    >>> first_nonfinite(graph, [np.float32(1e30)], np.array([0]), {"w": w})
+    'loss'
+    >>> first_nonfinite(graph, [np.float32("nan")], np.array([7]), {"w": w})
+    'row 7 of x'
+    """
+    names = {variable: name for name, variable in variables.items()}
+    told: list[tuple[str, Tensor]] = [
+        (f"{names[variable]} before the update", symbol) for variable, symbol in graph.captured
+    ]
+    told += [(node.name, node) for node in graph.nodes if node.name]
+    told += [(f"{names[variable]} after the update", value) for variable, value in graph.assigned]
+
+    program = NumpyProgram(replace(graph, outputs=tuple(x for _, x in told), assigned=()))
+    for symbol, value in zip(graph.inputs, inputs, strict=True):
+        bad = ~_finite(value)
+        if bad.any():
+            row = rows[np.argwhere(bad)[0, 0]] if bad.ndim else rows[0]
+            return f"row {row} of {symbol.name}"
+    values, _ = program.run(inputs, [variable.held.value for variable, _ in graph.captured])
+    found = (name for (name, _), x in zip(told, values, strict=True) if not _finite(x).all())
+    return next(found, None)
+
+
+def _finite(value: Array) -> Array:
+    """Which elements are finite."""
+    array = np.asarray(value)
+    return np.isfinite(array) if array.dtype.kind == "f" else np.ones(array.shape, bool)

@@ -1,0 +1,91 @@
+"""Metrics against scikit-learn, and where it has nothing to say."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as sklearn
+
+from gradlab.errors import ArgumentError, ShapeError
+from gradlab.train import accuracy, mean_squared_error, metrics, r_squared, top_k
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_classification_as_scikit_learn(rng, dtype):
+    logits = rng.permuted(np.tile(np.arange(7), (200, 1)), axis=1).astype(dtype)  # no ties
+    y = rng.integers(0, 7, 200)
+    assert accuracy(logits, y) == sklearn.accuracy_score(y, logits.argmax(axis=1))
+    for k in range(1, 7):
+        expected = sklearn.top_k_accuracy_score(y, logits, k=k, labels=range(7))
+        assert top_k(logits, y, k) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_regression_as_scikit_learn(rng, dtype):
+    predictions, y = rng.normal(size=(2, 50, 3)).astype(dtype)
+    y += predictions
+    assert mean_squared_error(predictions, y) == pytest.approx(
+        sklearn.mean_squared_error(y.astype(float), predictions.astype(float))
+    )
+    assert r_squared(predictions, y) == pytest.approx(
+        sklearn.r2_score(y.astype(float), predictions.astype(float))
+    )
+
+
+@given(st.floats(-1e3, 1e3), st.floats(0.1, 1e3))
+def test_r_squared_does_not_depend_on_units(shift, scale):
+    y, predictions = np.random.default_rng(0).normal(size=(2, 20, 1))
+    assert r_squared(scale * predictions + shift, scale * y + shift) == pytest.approx(
+        r_squared(predictions, y), rel=1e-6
+    )
+
+
+def test_large_half_precision_errors_do_not_overflow():
+    y = np.full((2, 1), 6e4, np.float16)
+    assert mean_squared_error(-y, y) == pytest.approx((2 * 6e4) ** 2, rel=1e-3)
+
+
+def test_one_column_of_logits_is_binary():
+    logits = np.array([[-1.0], [2.0], [3.0], [np.nan]])
+    assert accuracy(logits, np.array([0, 1, 0, 0])) == 0.5
+    assert accuracy(logits, np.array([[-1], [1], [-1], [1]])) == 0.5
+    assert accuracy(logits[:, 0], np.array([0, 1, 1, 1])) == 0.75
+
+
+def test_what_is_not_a_number_is_wrong():
+    logits = np.array([[np.nan, np.nan], [1.0, np.nan], [0.0, 1.0]])
+    assert accuracy(logits, np.array([0, 1, 1])) == pytest.approx(1 / 3)
+    assert top_k(logits, np.array([0, 1, 1]), k=2) == pytest.approx(1 / 3)
+    assert math.isnan(mean_squared_error(logits, logits))
+
+
+def test_constant_targets():
+    y = np.array([[1.0, 2.0], [1.0, 3.0]])
+    assert r_squared(y, y) == 1
+    assert r_squared(y + np.array([1, 0]), y) == 0.5
+    assert r_squared(y[:1], y[:1]) == 1
+
+
+@pytest.mark.parametrize("metric", [accuracy, top_k, mean_squared_error, r_squared])
+def test_nothing_is_broadcast(metric):
+    with pytest.raises(ShapeError, match=r"\(3, 2\).* \(2,\)"):
+        metric(np.zeros((3, 2)), np.zeros(2))
+
+
+@pytest.mark.parametrize("k", [0, 4])
+def test_k_is_among_the_classes(k):
+    with pytest.raises(ArgumentError, match="from 1 to 3 classes"):
+        top_k(np.zeros((2, 3)), np.zeros(2, int), k)
+
+
+def test_rows_are_described():
+    for info in metrics.values():
+        assert info.formula
+        assert info.summary
