@@ -139,9 +139,11 @@ class GradientTape:
 
     def _note_read(self, variable: Variable, tensor: Tensor) -> None:
         reads = self._reads.setdefault(variable, [])
-        if not any(tensor is earlier for earlier in reads):
-            reads.append(tensor)
-            self._watched[id(tensor)] = tensor
+        for earlier in reads:
+            if tensor is earlier:
+                return
+        reads.append(tensor)
+        self._watched[id(tensor)] = tensor
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -175,11 +177,12 @@ class GradientTape:
                 )
         with self._one_answer():
             found = self._gradients(target, wanted, output_gradients, unconnected)
-        given = [] if output_gradients is None else leaves(output_gradients)
+        # One tensor can be the gradient of two sources, or what the caller handed in.
+        ids = [id(x) for x in (*found, *leaves(output_gradients))]
         for source, gradient in zip(wanted, found, strict=True):
-            # One tensor can be the gradient of two sources, or what the caller handed in.
-            alone = sum(gradient is other for other in (*found, *given)) == 1
-            if alone and gradient is not None and gradient.name is None and source.name:
+            if gradient is None or gradient.name is not None or not source.name:
+                continue
+            if ids.count(id(gradient)) == 1:
                 gradient.name = f"gradient of {source.name}"
         return rebuild(sources, iter(found))
 
@@ -193,17 +196,22 @@ class GradientTape:
             raise GradientError(
                 "this tape has answered before; make it with GradientTape(persistent=True)"
             )
-        with self.stop_recording():
-            yield
-        self._used = True
+        recording = self in active.tapes
         self.__exit__()
+        try:
+            yield
+        except BaseException:
+            if recording:
+                self._start()
+            raise
+        self._used = True
         self._let_go()
 
     def _let_go(self) -> None:
         """Forget the operations, and so that they hold no memory, have their results forget too."""
+        shared = set().union(*(tape._watched for tape in self._beside))
         for node in self._nodes:
-            shared = any(id(node) in tape._watched for tape in self._beside)
-            if not shared and not isinstance(node, Symbol):  # a trace has its own use for it
+            if id(node) not in shared and not isinstance(node, Symbol):  # a trace needs it
                 node.op, node.inputs, node.params = None, (), NO_PARAMS
         self._nodes, self._watched = [], {}
 

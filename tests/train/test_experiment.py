@@ -102,6 +102,11 @@ def test_a_batch_grows_up_to_all_rows(train, wines):
     assert experiment.folder.history()["batch_size"].tolist() == [16, 48, rows, rows]
 
 
+def test_the_defaults_learn_digits(tmp_path):
+    outcome = Experiment.create(Config("digits"), tmp_path).train(progress=False)
+    assert outcome.scores["test"]["accuracy"] >= 0.97
+
+
 def test_two_classes(train, tmp_path):
     experiment, outcome = train("moons", epochs=8)
     assert outcome.scores["test"]["accuracy"] > 0.8
