@@ -75,23 +75,6 @@ class NumpyProgram:
             [np.asarray(values[i]) for i in self._assigned],
         )
 
-    def first_nonfinite(self, inputs: Sequence[Any], state: Sequence[Any]) -> Tensor | None:
-        """The first tensor, in order of computation, that holds a NaN or an infinity."""
-        values = self.start(inputs, state)
-        entering = zip((*self.graph.inputs, *(s for _, s in self.graph.captured)),
-                       (*self._inputs, *self._captured), strict=True)  # fmt: skip
-        for symbol, slot in entering:
-            if not _finite(values[slot]):
-                return symbol
-        with np.errstate(all="ignore"):
-            for node, (forward, places, out, params, _) in zip(
-                self.graph.nodes, self.steps, strict=True
-            ):
-                values[out] = forward(np, *[values[i] for i in places], **params)
-                if not _finite(values[out]):
-                    return node
-        return None
-
     def start(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
         """The places with constants, inputs and captured values filled in."""
         values = list(self._values)
@@ -100,8 +83,3 @@ class NumpyProgram:
         for slot, value in zip(self._captured, state, strict=True):
             values[slot] = value
         return values
-
-
-def _finite(value: Any) -> bool:
-    array = np.asarray(value)
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
