@@ -17,6 +17,7 @@ from gradlab.graph.tensor import NO_PARAMS, Like, Params, active
 from gradlab.graph.tree import leaves, map_leaves, rebuild
 
 Unconnected = Literal["raise", "none", "zero"]
+SOURCES = (Tensor, Variable)
 
 
 class GradientTape:
@@ -105,7 +106,7 @@ class GradientTape:
             GradientError: an array or a number, which operations take as a constant.
         """
         for x in leaves(tensors):
-            if not isinstance(x, Tensor | Variable):
+            if not isinstance(x, SOURCES):
                 raise GradientError(
                     f"cannot watch a {type(x).__name__}: make it a gradlab.tensor(...) first"
                 )
@@ -171,7 +172,7 @@ class GradientTape:
             raise GradientError(f"unconnected is 'raise', 'none' or 'zero', got {unconnected!r}")
         wanted = leaves(sources)
         for source in wanted:
-            if not isinstance(source, Tensor | Variable):
+            if not isinstance(source, SOURCES):
                 raise GradientError(
                     f"sources are tensors or Variables, got a {type(source).__name__}"
                 )
@@ -209,9 +210,10 @@ class GradientTape:
 
     def _let_go(self) -> None:
         """Forget the operations, and so that they hold no memory, have their results forget too."""
-        shared = set().union(*(tape._watched for tape in self._beside))
+        alone = not self._beside
         for node in self._nodes:
-            if id(node) not in shared and not isinstance(node, Symbol):  # a trace needs it
+            shared = not alone and any(id(node) in tape._watched for tape in self._beside)
+            if not shared and not isinstance(node, Symbol):  # a trace needs it
                 node.op, node.inputs, node.params = None, (), NO_PARAMS
         self._nodes, self._watched = [], {}
 
@@ -222,14 +224,14 @@ class GradientTape:
         targets = [as_tensor(x) for x in leaves(target)]
         adjoints: dict[int, Tensor] = {}
         if output_gradients is not None:
-            single = isinstance(target, Tensor | Variable)
+            single = isinstance(target, SOURCES)
             output_gradients = [output_gradients] if single else leaves(output_gradients)
         for x, seed in zip(targets, self._seeds(targets, output_gradients), strict=True):
             adjoints[id(x)] = adjoints[id(x)] + seed if id(x) in adjoints else seed
         tensors = [self._reads.get(s, []) if isinstance(s, Variable) else [s] for s in sources]
         nodes = list(self._nodes)  # a persistent tape grows during its own sweep
-        floats = [x for reads in tensors for x in reads if x.dtype.kind == "f"]
-        starts = [x for x in floats if id(x) in self._watched]
+        watched = self._watched
+        starts = [x for reads in tensors for x in reads if id(x) in watched and x.dtype.kind == "f"]
         sweep(nodes, adjoints, reachable(nodes, starts))
         found: list[Tensor | None] = []
         for source, reads in zip(sources, tensors, strict=True):

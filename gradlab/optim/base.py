@@ -12,6 +12,7 @@ import numpy as np
 from gradlab.backprop import GradientTape
 from gradlab.errors import ArgumentError, ShapeError, TraceError
 from gradlab.graph import Symbol, Tensor, Variable, as_tensor
+from gradlab.graph.tensor import active
 from gradlab.optim.hyper import Hyperparameters
 from gradlab.optim.state import State, Weights, named
 
@@ -156,7 +157,12 @@ class Optimizer(Hyperparameters, ABC):
             if loss.shape:
                 raise ShapeError(f"the loss has shape {loss.shape}; reduce it with gradlab.mean")
             gradients = tape.gradient(loss, state.weights)
-            new, slots = self.update(θ, gradients, slots, h, t)
+            if active.trace is None and not active.tapes:
+                # Nothing is recorded, and on plain arrays a rule costs a third.
+                arrays = [{k: x.value for k, x in s.items()} for s in slots]
+                new, slots = self.update(_values(θ), _values(gradients), arrays, h, t)
+            else:
+                new, slots = self.update(θ, gradients, slots, h, t)
         except BaseException:
             _assign(state.weights, θ)
             raise
@@ -178,6 +184,11 @@ class Optimizer(Hyperparameters, ABC):
         return hyper
 
 
+def _values(tensors: list[Tensor]) -> list[X]:
+    return [x.value for x in tensors]
+
+
 def _assign(variables: list[Variable], values: list[X]) -> None:
     for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+        # A rule's results are new arrays, so they need no copy.
+        variable.assign(value if isinstance(value, Tensor) else Tensor(np.asarray(value)))
