@@ -1,6 +1,9 @@
 """gradlab: a training laboratory for neural networks, open to the eye."""
 
-from gradlab import data, init, nn, optim, schedule, train
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from gradlab import init, nn, optim, schedule
 from gradlab.backprop import (
     GradientTape,
     check_grads,
@@ -15,8 +18,31 @@ from gradlab.backprop import (
 from gradlab.execute import compile
 from gradlab.graph import *  # noqa: F403
 from gradlab.graph import __all__ as _graph
-from gradlab.inspect import draw, explain
-from gradlab.train import Trainer, fit
+
+if TYPE_CHECKING:
+    from gradlab import data, inspect, train
+    from gradlab.inspect import draw, explain
+    from gradlab.train import Trainer, fit  # type: ignore[no-redef]  # the package has a module fit
+
+# Imported when first asked for, so that `import gradlab` stays quick.
+_LATER = {
+    "Trainer": "gradlab.train",
+    "data": "gradlab.data",
+    "draw": "gradlab.inspect",
+    "explain": "gradlab.inspect",
+    "fit": "gradlab.train",
+    "inspect": "gradlab.inspect",
+    "train": "gradlab.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A package or function of the upper floors."""
+    if name not in _LATER:
+        raise AttributeError(f"module 'gradlab' has no attribute {name!r}")
+    module = importlib.import_module(_LATER[name])
+    return module if _LATER[name] == f"gradlab.{name}" else getattr(module, name)
+
 
 __all__ = [
     *_graph,
@@ -32,6 +58,7 @@ __all__ = [
     "hessian",
     "hvp",
     "init",
+    "inspect",
     "jacobian",
     "jvp",
     "nn",
