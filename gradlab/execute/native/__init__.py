@@ -1,0 +1,1 @@
+"""Floor 2: machine code for a Graph, by LLVM."""
