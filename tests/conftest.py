@@ -1,6 +1,10 @@
 import os
+import tempfile
 
 from hypothesis import settings
+
+# Compiled programs of one run of the tests serve all its processes, and no other run.
+os.environ.setdefault("GRADLAB_CACHE", tempfile.mkdtemp(prefix="gradlab-tests-"))
 
 # The same examples at every run, so that a failure is a change in the code.
 settings.register_profile("gradlab", derandomize=True, deadline=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MethodType
 from typing import Any, Protocol
 
@@ -20,6 +20,9 @@ from gradlab.graph.tensor import active
 from gradlab.graph.trace import lists_as_arrays
 from gradlab.graph.tree import leaves, rebuild
 
+Run = tuple[Array, Sequence[Array], Mapping[Variable, Array]]
+"""Rows, stepped inputs and state of a run of updates."""
+
 
 class Program(Protocol):
     """What an executor makes of a Graph."""
@@ -29,24 +32,59 @@ class Program(Protocol):
     def run(self, inputs: Sequence[Any], state: Sequence[Any]) -> tuple[list[Array], list[Array]]:
         """Outputs and new state, from inputs and state."""
 
+    def updates(
+        self,
+        data: Sequence[Array],
+        rows: Array,
+        inputs: Sequence[Array],
+        state: Mapping[Variable, Array],
+    ) -> tuple[list[Array], dict[Variable, Array]]:
+        """Emitted values and new state, from one update for each row of row numbers."""
 
-EXECUTORS: dict[str, Callable[[Graph], Program]] = {"numpy": NumpyProgram}
+    def many(
+        self, data: Sequence[Array], runs: Iterable[Run]
+    ) -> list[tuple[list[Array], dict[Variable, Array]]]:
+        """What ``updates`` gives for each of many independent runs."""
+
+
+class Executor(Protocol):
+    """Makes a Graph ready to run: once, or again and again with the first inputs gathered."""
+
+    def __call__(self, graph: Graph, gathered: int = 0, halt: int | None = None) -> Program:
+        """The program."""
+
+
+def _native(graph: Graph, gathered: int = 0, halt: int | None = None) -> Program:
+    from gradlab.execute.native import NativeProgram  # it brings LLVM along
+
+    return NativeProgram(graph, gathered, halt)
+
+
+EXECUTORS: dict[str, Executor] = {"native": _native, "numpy": NumpyProgram}
 CACHE_SIZE = 64
 """Kinds of arguments with programs kept, and programs of each; the oldest ones go first."""
 
 
-def program(graph: Graph, executor: str = "numpy") -> Program:
+def program(
+    graph: Graph, executor: str = "native", gathered: int = 0, halt: int | None = None
+) -> Program:
     """Make a graph ready to run.
 
+    Args:
+        graph: what to compute.
+        executor: "native" for machine code, "numpy" for one call of NumPy after another.
+        gathered: how many of the first inputs are a batch of rows of data.
+        halt: number of the emitted boolean that ends a run of updates once it is False.
+
     Raises:
-        ArgumentError: no executor of that name.
+        ArgumentError: no executor of that name, or it does not know an op of the graph.
     """
     if executor not in EXECUTORS:
         raise ArgumentError(one_of("executor", executor, EXECUTORS))
-    return EXECUTORS[executor](simplify(graph))
+    return EXECUTORS[executor](simplify(graph), gathered, halt)
 
 
-def compile(function: Callable[..., Any], executor: str = "numpy") -> Compiled:
+def compile(function: Callable[..., Any], executor: str = "native") -> Compiled:
     """A function that does the same from its recorded graph.
 
     The graph is recorded at the first call, and again for arguments of another kind. Tensors,
@@ -62,7 +100,7 @@ def compile(function: Callable[..., Any], executor: str = "numpy") -> Compiled:
 
     Args:
         function: of tensors, arrays, numbers, other objects, and nests of them.
-        executor: "numpy".
+        executor: "native" for machine code, "numpy" for one call of NumPy after another.
 
     Raises:
         TraceError: the function branches on a tensor's value, or assigns a Variable it has made.
@@ -77,7 +115,7 @@ def compile(function: Callable[..., Any], executor: str = "numpy") -> Compiled:
     >>> add(np.ones(3, np.float32)), add(np.ones(3, np.float32))
     (tensor(6.), tensor(12.))
     >>> add
-    <compiled add: 1 program of executor 'numpy'>
+    <compiled add: 1 program of executor 'native'>
     """
     return Compiled(function, executor)
 

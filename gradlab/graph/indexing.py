@@ -29,7 +29,7 @@ DOTS = "dots"
 Key = tuple[Any, ...]
 
 
-def _unpacked(key: Key, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+def unpacked(key: Key, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     """The key as NumPy takes it."""
     picked = iter(arrays)
     parts: list[Any] = []
@@ -50,7 +50,7 @@ def _indexed(x: Tensor, *arrays: Tensor, key: Key) -> tuple[Shape, DType]:
     zero = np.zeros((), np.int64)
     stand_ins = tuple(np.broadcast_to(zero, a.shape) for a in arrays)
     model = np.broadcast_to(np.zeros((), np.bool_), x.shape)
-    return model[_unpacked(key, stand_ins)].shape, x.dtype
+    return model[unpacked(key, stand_ins)].shape, x.dtype
 
 
 def _scattered(x: Tensor, *arrays: Tensor, key: Key, shape: Shape) -> tuple[Shape, DType]:
@@ -61,7 +61,7 @@ def _scattered(x: Tensor, *arrays: Tensor, key: Key, shape: Shape) -> tuple[Shap
 
 
 def _scatter(xp: Any, g: Any, *arrays: Any, key: Key, shape: Shape) -> Any:
-    where = _unpacked(key, arrays)
+    where = unpacked(key, arrays)
     if xp is not np:
         return xp.zeros(shape, g.dtype).at[where].add(g)
     out = np.zeros(shape, g.dtype)
@@ -92,7 +92,7 @@ class _FirstInput(PerInput):
 INDEX = declare(
     Op(
         "index",
-        forward=lambda xp, x, *arrays, key: x[_unpacked(key, arrays)],
+        forward=lambda xp, x, *arrays, key: x[unpacked(key, arrays)],
         infer=_indexed,
         vjps=_FirstInput(_index_vjp),
         formula="x[...]",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gradlab.errors import ArgumentError
 from gradlab.optim.base import Optimizer, Slots, Values, X
 from gradlab.optim.transforms import Transform
@@ -64,6 +67,13 @@ class Chain(Optimizer):
         values: dict[str, float] = {}
         for part in (*self.transforms, self.optimizer):
             values |= part.hyperparameters(t)
+        return values
+
+    def over(self, epochs: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """The values of each hyperparameter at many times, by name."""
+        values: dict[str, NDArray[np.float64]] = {}
+        for part in (*self.transforms, self.optimizer):
+            values |= part.over(epochs)
         return values
 
     def initial(self, slot: str) -> float:

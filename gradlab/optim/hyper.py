@@ -8,6 +8,9 @@ from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gradlab.errors import ArgumentError
 
 Hyper = float | Callable[[float], float]
@@ -76,14 +79,32 @@ class Hyperparameters:
         Raises:
             ArgumentError: a schedule gives a number outside the hyperparameter's range.
         """
+        declared = _declared(self)
+        return {bounds.name or name: self._value(name, bounds, t) for name, bounds in declared}
+
+    def over(self, epochs: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """The values of each hyperparameter at many times, by name.
+
+        Raises:
+            ArgumentError: a schedule gives a number outside the hyperparameter's range.
+        """
         values = {}
         for name, bounds in _declared(self):
-            value: Any = getattr(self, name)
-            if callable(value):
-                argument = f"{type(self).__name__}: {name}"
-                value = bounds.check(argument, value(t), f" at t = {t:g} epochs")
-            values[bounds.name or name] = value
+            if callable(getattr(self, name)):
+                # One time after another: the elements of an array may differ in their last bits
+                # from the same numbers one by one, and a resumed run must get the same.
+                found = [self._value(name, bounds, t) for t in epochs.tolist()]
+                values[bounds.name or name] = np.array(found, np.float64)
+            else:
+                values[bounds.name or name] = np.full(len(epochs), getattr(self, name))
         return values
+
+    def _value(self, name: str, bounds: Range, t: float) -> Any:
+        value: Any = getattr(self, name)
+        if not callable(value):
+            return value
+        argument = f"{type(self).__name__}: {name}"
+        return bounds.check(argument, value(t), f" at t = {t:g} epochs")
 
 
 def _declared(owner: Any) -> Iterator[tuple[str, Range]]:

@@ -207,8 +207,8 @@ class Trainer:
         count, rows = indices.shape
         seen = self._seen()
         epochs = self._epoch + (seen + rows * np.arange(count)) / len(self.x)
-        values = [self.optimizer.hyperparameters(float(t)) for t in epochs]
-        stepped = [list(value.values()) for value in values]
+        values = self.optimizer.over(epochs)
+        stepped = np.stack(list(values.values()), axis=1)
         before = {variable: variable.held for variable in self.variables().values()}
         loop = self._loop(rows)
         losses, finite = loop.run(indices, stepped)
@@ -219,14 +219,15 @@ class Trainer:
             if failed:
                 loop.run(indices[:failed], stepped[:failed])
             self.updates, self._batch = self.updates + failed, self._batch + failed
-            raise DivergenceError(self._diagnosis(loop, indices[failed], values[failed]))
+            hyper = {name: float(numbers[failed]) for name, numbers in values.items()}
+            raise DivergenceError(self._diagnosis(loop, indices[failed], hyper))
         self.updates, self._batch = self.updates + count, self._batch + count
         return Record(
             np.arange(self.updates - count + 1, self.updates + 1),
             epochs,
             losses,
             np.full(count, rows),
-            {name: np.array([value[name] for value in values]) for name in values[0]},
+            values,
             time.perf_counter() - start,
         )
 

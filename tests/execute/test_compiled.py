@@ -1,5 +1,6 @@
 """compile: the same bits as eager code, traced once for each kind of arguments."""
 
+import functools
 from collections import namedtuple
 from enum import IntEnum
 from types import SimpleNamespace
@@ -15,6 +16,9 @@ from gradlab.execute import Compiled, compiled, program
 from gradlab.graph import Spec, trace
 from gradlab.graph.trace import guard
 from tests.graph.samples import shape
+
+# The bits of eager code are the numpy executor's; what is traced and kept is every executor's.
+compile = functools.partial(gl.compile, executor="numpy")
 
 # --- random programs --------------------------------------------------------------------------
 
@@ -72,7 +76,7 @@ def random_program(seed):
 @given(seed=st.integers(0, 2**32 - 1))
 def test_random_programs_give_the_same_bits(seed):
     function, arguments = random_program(seed)
-    compiled_function = gl.compile(function)
+    compiled_function = compile(function)
     with np.errstate(all="ignore"):
         eager = function(*arguments)
     fast = compiled_function(*arguments)
@@ -99,7 +103,7 @@ def test_gradients_of_random_programs_give_the_same_bits(seed):
 
     with np.errstate(all="ignore"):
         eager = gradients(*floats)
-    for x, y in zip(eager, gl.compile(gradients)(*floats), strict=True):
+    for x, y in zip(eager, compile(gradients)(*floats), strict=True):
         assert (x.dtype, x.shape) == (y.dtype, y.shape)
         assert x.value.tobytes() == y.value.tobytes()
 
@@ -115,7 +119,7 @@ def counted(function):
         calls.append(args)
         return function(*args, **options)
 
-    return gl.compile(wrapper), calls
+    return compile(wrapper), calls
 
 
 def test_another_number_shape_or_dtype():
@@ -167,7 +171,7 @@ def test_a_list_of_plain_numbers_is_one_array():
 
 def test_named_tuples_and_empty_lists_keep_their_form():
     point = namedtuple("point", "x y")
-    fast = gl.compile(lambda p, more: 10 * p.x + p.y if not more else p)
+    fast = compile(lambda p, more: 10 * p.x + p.y if not more else p)
     assert fast(point(1.0, 2.0), []).item() == 12
 
 
@@ -216,7 +220,7 @@ def test_values_that_are_equal_but_of_another_type_are_others():
     class Level(IntEnum):
         ONE = 1
 
-    fast = gl.compile(lambda x, level: x if level is True else -x)
+    fast = compile(lambda x, level: x if level is True else -x)
     assert fast(1.0, True).item() == 1
     assert fast(1.0, Level.ONE).item() == -1
 
@@ -228,7 +232,7 @@ def test_methods_can_be_compiled():
         def __init__(self, by):
             self.by = gl.Variable(by)
 
-        @gl.compile
+        @compile
         def apply(self, x, offset=0.0):
             """Of x."""
             Scale.calls += 1
@@ -274,7 +278,7 @@ def test_recorded_again_when_the_default_dtype_has_changed():
 def test_recorded_again_when_a_variable_is_frozen():
     w, b = gl.Variable(1.0), gl.Variable(1.0)
 
-    @gl.compile
+    @compile
     def slopes():
         with gl.GradientTape() as tape:
             y = w * 2 + b * 3
@@ -293,7 +297,7 @@ def test_guards_of_a_trace_within_hold_for_the_outer_one():
     def inner(x):
         return 2 * x if guard(lambda: mode["training"]) else x
 
-    fast = gl.compile(lambda x: trace(inner, Spec()).replay(x))
+    fast = compile(lambda x: trace(inner, Spec()).replay(x))
     assert fast(1.0).item() == 2
     mode["training"] = False
     assert fast(1.0).item() == 1
@@ -302,7 +306,7 @@ def test_guards_of_a_trace_within_hold_for_the_outer_one():
 def test_programs_of_one_kind_are_forgotten_too(monkeypatch):
     monkeypatch.setattr(compiled, "CACHE_SIZE", 3)
     count = [0]
-    fast = gl.compile(lambda x: x * guard(lambda: count[0]))
+    fast = compile(lambda x: x * guard(lambda: count[0]))
     for n in range(10):
         count[0] = n
         assert fast(1.0).item() == n
@@ -317,14 +321,14 @@ def test_a_variable_made_in_the_function_is_not_assigned_there():
 
     assert make().item() == 1
     with pytest.raises(TraceError, match=r"total of shape \(\).*create it outside"):
-        gl.compile(make)()
+        compile(make)()
     with pytest.raises(TraceError, match="create it outside"):
-        gl.compile(lambda: gl.RandomStream().uniform((2,)))()
+        compile(lambda: gl.RandomStream().uniform((2,)))()
     made = []
-    within = gl.compile(lambda: [trace(lambda: made.append(gl.Variable(1.0))), made[0].assign(2.0)])
+    within = compile(lambda: [trace(lambda: made.append(gl.Variable(1.0))), made[0].assign(2.0)])
     with pytest.raises(TraceError, match="create it outside"):
         within()
-    constant = gl.compile(lambda x: gl.Variable([2.0]) * x)  # one that only holds numbers may be
+    constant = compile(lambda x: gl.Variable([2.0]) * x)  # one that only holds numbers may be
     assert [constant(1.0).item(), constant(2.0).item()] == [2, 4]
 
 
@@ -355,7 +359,7 @@ def test_within_a_trace_or_under_a_tape_the_function_itself_runs():
 def test_variables_are_read_and_assigned_at_every_call():
     w, count = gl.Variable([1.0, 2.0]), gl.Variable(0, trainable=False)
 
-    @gl.compile
+    @compile
     def step(x):
         w.assign(w * x)
         count.assign(count + 1)
@@ -372,7 +376,7 @@ def test_variables_are_read_and_assigned_at_every_call():
 def test_variables_may_change_places():
     a, b = gl.Variable(1.0), gl.Variable(2.0)
 
-    @gl.compile
+    @compile
     def swap():
         first = a.read()
         a.assign(b)
@@ -397,7 +401,7 @@ def test_a_training_step_as_in_the_lecture():
         losses = [run(x, x.sum(1), 0.1 / (1 + i)).item() for i in range(10)]
         return losses, w.numpy()
 
-    eager, fast = train(lambda step: step), train(gl.compile)
+    eager, fast = train(lambda step: step), train(compile)
     assert eager[0] == fast[0]
     assert eager[0][-1] < eager[0][0] / 2
     np.testing.assert_array_equal(eager[1], fast[1])
@@ -405,7 +409,7 @@ def test_a_training_step_as_in_the_lecture():
 
 def test_what_is_kept_is_no_view_of_the_callers_arrays():
     last = gl.Variable([0.0, 0.0])
-    keep = gl.compile(lambda x: last.assign(x.reshape(2)))
+    keep = compile(lambda x: last.assign(x.reshape(2)))
     batch = np.array([[1.0, 2.0]], np.float32)
     keep(batch)
     batch[:] = 9
@@ -413,12 +417,12 @@ def test_what_is_kept_is_no_view_of_the_callers_arrays():
 
 
 def test_a_weak_result_stays_weak():
-    half = gl.compile(lambda rate: rate / 2)(0.2)
+    half = compile(lambda rate: rate / 2)(0.2)
     assert (gl.tensor([1.0]) * half).dtype == np.float32
 
 
 def test_a_diverging_run_shows_it_without_a_warning():
-    assert np.isnan(gl.compile(lambda x: gl.log(x) * 0)(-1.0).item())
+    assert np.isnan(compile(lambda x: gl.log(x) * 0)(-1.0).item())
 
 
 # --- programs ---------------------------------------------------------------------------------
@@ -427,7 +431,7 @@ def test_a_diverging_run_shows_it_without_a_warning():
 def test_outputs_that_no_op_made():
     w = gl.Variable([5.0])
     graph = trace(lambda x: (x, w, gl.tensor([7.0]), 3.0), Spec((1,)))
-    outputs, assigned = program(graph).run([np.ones(1)], [w.held.value])
+    outputs, assigned = program(graph, "numpy").run([np.ones(1)], [w.held.value])
     assert [x.item() for x in outputs] == [1, 5, 7, 3]
     assert assigned == []
 
@@ -438,7 +442,7 @@ def test_memory_of_what_nothing_reads_again_is_given_back():
             x = x + 1
         return x
 
-    ready = program(trace(chain, Spec((3,))))
+    ready = program(trace(chain, Spec((3,))), "numpy")
     freed = [slot for *_, free in ready.steps for slot in free]
     assert len(freed) == len(set(freed)) == 4  # all but the output
 
@@ -449,7 +453,7 @@ def test_errors():
     with pytest.raises(ArgumentError, match="unknown executor"):
         program(trace(lambda x: x, Spec()), "fast")
     with pytest.raises(TraceError, match="where"):
-        gl.compile(lambda x: x if x > 0 else -x)(1.0)
+        compile(lambda x: x if x > 0 else -x)(1.0)
 
 
 def test_it_looks_like_the_function():
@@ -457,7 +461,7 @@ def test_it_looks_like_the_function():
         """Say what it does."""
         return x
 
-    fast = gl.compile(step)
+    fast = compile(step)
     assert isinstance(fast, Compiled)
     assert (fast.__name__, fast.__doc__) == ("step", "Say what it does.")
     assert repr(fast) == "<compiled step: 0 programs of executor 'numpy'>"
@@ -465,6 +469,6 @@ def test_it_looks_like_the_function():
     assert repr(fast) == "<compiled step: 1 program of executor 'numpy'>"
     model = gl.nn.ReLU()
     model.graph = "of its own"
-    fast = gl.compile(model)
+    fast = compile(model)
     assert repr(fast) == "<compiled ReLU: 0 programs of executor 'numpy'>"
     assert fast.graph(1.0).nodes[-1].op.name == "relu"

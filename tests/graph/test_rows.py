@@ -62,7 +62,7 @@ def test_shape_and_dtype_are_inferred(name, dtype, seed):
     graph = trace(lambda *xs: apply(op, xs, params), *[Spec(x.shape, x.dtype) for x in inputs])
     (symbol,) = graph.outputs
     assert (symbol.shape, symbol.dtype) == (y.shape, y.dtype)
-    (again,), _ = gl.execute.program(graph).run(inputs, [])
+    (again,), _ = gl.execute.program(graph, "numpy").run(inputs, [])
     assert same_bits(again, y.value)
 
 

@@ -50,7 +50,7 @@ def test_compiled_is_eager(single, optimizer):
     eager = eager_run(optimizer, single)
     reset(single)
     state = optimizer.init(single.weights)
-    step = gl.compile(lambda h: optimizer.minimize(single.loss, state, h))
+    step = gl.compile(lambda h: optimizer.minimize(single.loss, state, h), executor="numpy")
     losses = [step(optimizer.hyperparameters(t / 4)).item() for t in range(UPDATES)]
     same(optimizer, eager, (losses, everything(state)))
     assert state.count.item() == UPDATES
@@ -65,7 +65,8 @@ def test_a_loop_is_eager(single, optimizer):
     def step(*values):
         return optimizer.minimize(single.loss, state, dict(zip(names, values, strict=True)))
 
-    loop = Loop(gl.trace(step, *(gl.Spec((), np.float64, weak=True) for _ in names)), [])
+    graph = gl.trace(step, *(gl.Spec((), np.float64, weak=True) for _ in names))
+    loop = Loop(graph, [], executor="numpy")
     stepped = [list(optimizer.hyperparameters(t / 4).values()) for t in range(UPDATES)]
     (losses,) = loop.run(np.zeros((UPDATES, 0), int), stepped)
     same(optimizer, eager, (losses.tolist(), everything(state)))

@@ -1,1 +1,5 @@
-"""Floor 2: machine code for a Graph, by LLVM."""
+"""The native executor: a compiler from Graph to machine code."""
+
+from gradlab.execute.native.program import NativeProgram
+
+__all__ = ["NativeProgram"]

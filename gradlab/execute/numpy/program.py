@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gradlab.graph import Graph, Tensor
+from gradlab.graph import Graph, Tensor, Variable
 from gradlab.graph.dtypes import Array
 
 Step = tuple[Callable[..., Any], tuple[int, ...], int, Mapping[str, Any], tuple[int, ...]]
@@ -22,8 +22,9 @@ class NumpyProgram:
     ([array([3., 3.], dtype=float32)], [])
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, gathered: int = 0, halt: int | None = None) -> None:
         self.graph = graph
+        self.halt = halt
         self._values: list[Any] = []
         places: dict[int, int] = {}
 
@@ -74,6 +75,48 @@ class NumpyProgram:
             [np.asarray(values[i]) for i in self._outputs],
             [np.asarray(values[i]) for i in self._assigned],
         )
+
+    def updates(
+        self,
+        data: Sequence[Array],
+        rows: Array,
+        inputs: Sequence[Array],
+        state: Mapping[Variable, Array],
+    ) -> tuple[list[Array], dict[Variable, Array]]:
+        """One update for each row of row numbers: emitted values, and the new state.
+
+        Args:
+            data: arrays whose rows are gathered as the first inputs.
+            rows: their numbers, of shape (updates, batch).
+            inputs: numbers of each of the other inputs, one an update.
+            state: the Variables' values.
+        """
+        values = dict(state)
+        emitted: list[list[Array]] = []
+        for i, picked in enumerate(rows):
+            given = [array[picked] for array in data] + [numbers[i] for numbers in inputs]
+            outputs, assigned = self.run(given, [values[v] for v, _ in self.graph.captured])
+            values |= zip((v for v, _ in self.graph.assigned), assigned, strict=True)
+            emitted.append(outputs)
+            if self.halt is not None and not outputs[self.halt]:
+                break
+        return (
+            [
+                np.array([outputs[i] for outputs in emitted], x.dtype).reshape(
+                    len(emitted), *x.shape
+                )
+                for i, x in enumerate(self.graph.outputs)
+            ],
+            {v: values[v] for v, _ in self.graph.assigned},
+        )
+
+    def many(
+        self,
+        data: Sequence[Array],
+        runs: Iterable[tuple[Array, Sequence[Array], Mapping[Variable, Array]]],
+    ) -> list[tuple[list[Array], dict[Variable, Array]]]:
+        """What ``updates`` gives for each of many runs, one after another."""
+        return [self.updates(data, rows, inputs, state) for rows, inputs, state in runs]
 
     def start(self, inputs: Sequence[Any], state: Sequence[Any]) -> list[Any]:
         """The places with constants, inputs and captured values filled in."""

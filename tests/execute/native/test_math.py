@@ -8,8 +8,9 @@ import pytest
 from llvmlite import ir
 
 from gradlab.errors import ArgumentError, DTypeError, ShapeError
+from gradlab.execute.native.machine import optimized
 from gradlab.execute.native.math import FUNCTIONS, ArrayFunction, function
-from gradlab.execute.native.math.arrays import loop, optimized
+from gradlab.execute.native.math.arrays import loop
 from gradlab.execute.native.math.catalogue import BINARY
 
 DTYPES = ("float32", "float64")

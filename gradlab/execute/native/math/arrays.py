@@ -11,6 +11,7 @@ from llvmlite import ir
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from gradlab.errors import ArgumentError, DTypeError, ShapeError
+from gradlab.execute.native.machine import host, optimized
 from gradlab.execute.native.math.attributes import set_attribute
 from gradlab.execute.native.math.catalogue import function
 
@@ -41,30 +42,6 @@ def loop(name: str, dtype: DTypeLike) -> ir.Module:
     b.position_at_end(end)
     b.ret_void()
     return module
-
-
-def optimized(module: ir.Module, machine: llvm.TargetMachine) -> llvm.ModuleRef:
-    """The module after LLVM's passes, its loops as loops over vectors of that machine."""
-    module.triple = machine.triple
-    module.data_layout = str(machine.target_data)
-    parsed = llvm.parse_assembly(str(module))
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = True
-    passes = llvm.create_pass_builder(machine, options)
-    passes.getModulePassManager().run(parsed, passes)
-    return parsed
-
-
-def host() -> llvm.TargetMachine:
-    """The machine at hand, with all its vector instructions."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
-        opt=3,
-        jit=True,
-    )
 
 
 class ArrayFunction:

@@ -1,0 +1,1 @@
+"""The same training written for each library, in its fastest idiomatic form."""

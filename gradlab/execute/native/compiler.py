@@ -1,0 +1,156 @@
+"""From a graph to machine code: lower, plan, divide, place, emit, optimize; or from the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from gradlab.execute.native.assemble import assemble
+from gradlab.execute.native.cache import DiskCache, cache_folder
+from gradlab.execute.native.emit.program import emit_program
+from gradlab.execute.native.emit.special import SPECIALS
+from gradlab.execute.native.machine import host, identity, optimized, vector_bytes
+from gradlab.execute.native.memory import place
+from gradlab.execute.native.partition import divide
+from gradlab.execute.native.plan import Buffer, Kernel, MatrixProduct, Plan, SpecialKernel
+from gradlab.execute.native.product.choice import method
+from gradlab.execute.native.product.emit import scratch_bytes
+from gradlab.execute.native.schedule import schedule
+from gradlab.graph import Graph, Tensor
+from gradlab.graph.tensor import Symbol
+
+TINY = 100_000
+"""Operations of an update up to which all kernels become one function."""
+WORTH_SHARING = 150_000
+"""Operations of an update from which several threads are faster than one."""
+LANE_BYTES = 4
+BYTE = np.dtype(np.uint8)
+
+
+def make_plan(graph: Graph, gathered: int, halt: int | None, threads: int) -> Plan:
+    """The kernels of a lowered graph, divided among threads, and the places of its buffers.
+
+    Raises:
+        ArgumentError: an op that the native executor does not know.
+    """
+    plan = assemble(graph, gathered, halt)
+    if work(plan) >= WORTH_SHARING:
+        plan.threads = threads
+    for kernel in plan.kernels:
+        if isinstance(kernel, MatrixProduct):
+            kernel.method = method(kernel.product)
+        _provide_scratch(kernel, plan)
+    divide(plan)
+    schedule(plan)
+    place(plan)
+    return plan
+
+
+def work(plan: Plan) -> int:
+    """Operations of one update."""
+    return sum(kernel.flops for kernel in plan.kernels)
+
+
+def _provide_scratch(kernel: Kernel, plan: Plan) -> None:
+    """Memory in which a kernel takes notes, for each thread its own."""
+    if isinstance(kernel, MatrixProduct):
+        size = scratch_bytes(kernel.product, kernel.method)
+    elif isinstance(kernel, SpecialKernel):
+        size = SPECIALS[kernel.call.name].scratch_bytes(kernel.call)
+    else:
+        return
+    if size:
+        kernel.scratch = Buffer("arena", len(plan.buffers), BYTE, size, copies=plan.threads)
+        plan.buffers.append(kernel.scratch)
+
+
+def emit(plan: Plan) -> ir.Module:
+    """The LLVM IR of a plan."""
+    return emit_program(plan, vector_bytes() // LANE_BYTES, inline=work(plan) <= TINY)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Machine code, and what its caller provides.
+
+    Attributes:
+        arena: bytes of memory for what is computed on the way.
+        threads: how many threads call it at the same time.
+        blas: whether it calls BLAS.
+        code: the object code.
+    """
+
+    arena: int
+    threads: int
+    blas: bool
+    code: bytes
+
+    def pack(self) -> bytes:
+        """As bytes for the disk."""
+        head = json.dumps([self.arena, self.threads, self.blas])
+        return head.encode() + b"\n" + self.code
+
+    @staticmethod
+    def unpack(payload: bytes) -> Compiled:
+        """What ``pack`` gave, again."""
+        head, _, code = payload.partition(b"\n")
+        arena, threads, blas = json.loads(head)
+        return Compiled(arena, threads, blas, code)
+
+
+def compiled(graph: Graph, gathered: int, halt: int | None, threads: int) -> Compiled:
+    """Machine code of a graph, from the disk if it is there.
+
+    Args:
+        graph: lowered.
+        gathered: how many of the first inputs are a batch of rows of data.
+        halt: number of the emitted boolean that ends a run of updates once it is False.
+        threads: how many it may use.
+
+    Raises:
+        ArgumentError: an op that the native executor does not know.
+    """
+    cache = DiskCache(cache_folder())
+    key = content(graph, gathered, halt, threads)
+    payload = cache.get(key)
+    if payload is not None:
+        return Compiled.unpack(payload)
+    plan = make_plan(graph, gathered, halt, threads)
+    machine = host()
+    code = machine.emit_object(optimized(emit(plan), machine))
+    blas = any(k.method == "blas" for k in plan.kernels if isinstance(k, MatrixProduct))
+    made = Compiled(plan.arena, plan.threads, blas, code)
+    cache.put(key, made.pack())
+    return made
+
+
+def content(graph: Graph, gathered: int, halt: int | None, threads: int) -> str:
+    """A digest of all that machine code depends on."""
+    numbers: dict[int, int] = {}
+    lines: list[Any] = [identity(), threads, gathered, halt]
+
+    def name(x: Tensor) -> Any:
+        if id(x) in numbers:
+            return numbers[id(x)]
+        if isinstance(x, Symbol) or x.size > 1:
+            numbers[id(x)] = len(numbers)
+            return (numbers[id(x)], x.shape, str(x.dtype))
+        return (x.value.tobytes(), x.shape, str(x.dtype))
+
+    for symbol in (*graph.inputs, *(x for _, x in graph.captured)):
+        lines.append(name(symbol))
+    for node in graph.nodes:
+        assert node.op is not None
+        given = [name(x) for x in node.inputs]
+        params = sorted((k, str(v)) for k, v in node.params.items())
+        lines.append((node.op.name, given, params, name(node)))
+    variables = {variable: i for i, (variable, _) in enumerate(graph.captured)}
+    for variable, x in graph.assigned:
+        lines.append((variables.setdefault(variable, len(variables)), name(x)))
+    lines.append([name(x) for x in graph.outputs])
+    return hashlib.sha256("\n".join(map(repr, lines)).encode()).hexdigest()

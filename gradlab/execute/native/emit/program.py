@@ -1,0 +1,245 @@
+"""LLVM IR of a whole program: a loop of updates that calls the kernels in order.
+
+``run(updates, thread, bases, sync) -> updates done``. ``bases`` points to the addresses of the
+arena, of the error flag, of the matrix of row numbers, and of every buffer outside the arena, in
+the plan's order; ``sync`` to the counter of the barrier. Every thread calls it, with its number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+
+from gradlab.execute.native.emit.element import I8, I64, index, memory
+from gradlab.execute.native.emit.loops import loop
+from gradlab.execute.native.emit.nest import buffers_of, emit_nest
+from gradlab.execute.native.emit.special import SPECIALS
+from gradlab.execute.native.emit.special import emit as emit_special
+from gradlab.execute.native.emit.synchronize import emit_barrier
+from gradlab.execute.native.layout import Layout
+from gradlab.execute.native.math.attributes import set_attribute
+from gradlab.execute.native.plan import (
+    Buffer,
+    Gather,
+    Kernel,
+    MatrixProduct,
+    Nest,
+    Operand,
+    Plan,
+    SpecialKernel,
+)
+from gradlab.execute.native.product.emit import emit_product
+
+ARENA, ERROR, ROWS = range(3)
+FIRST = 3
+"""Number of the first buffer's address among the bases."""
+BYTES = I8.as_pointer()
+
+
+def outside(plan: Plan) -> list[Buffer]:
+    """The buffers whose addresses the program is given, in order."""
+    return [buffer for buffer in plan.buffers if buffer.home != "arena"]
+
+
+def emit_program(plan: Plan, width: int, inline: bool) -> ir.Module:
+    """A module with all kernels of a plan, each distinct one once, and ``run``.
+
+    Args:
+        plan: with places, ranges and barriers.
+        width: bytes of the machine's vectors.
+        inline: whether the kernels become part of ``run``, so that LLVM sees all lengths: right
+            for tiny programs.
+    """
+    module = ir.Module("gradlab")
+    kind = ir.FunctionType(I64, [I64, I64, BYTES.as_pointer(), I64.as_pointer()])
+    function = ir.Function(module, kind, "run")
+    set_attribute(function, "stackrealign")
+    emitter = _Emitter(module, function, plan, width)
+    emitter.emit()
+    for kernel in emitter.kernels:
+        kernel.attributes.add("alwaysinline" if inline else "noinline")
+    for made in module.functions:
+        if not made.is_declaration:
+            # Without tables for unwinding there is nothing to register with the C++ runtime, of
+            # which a process may hold several.
+            made.attributes.add("nounwind")
+    return module
+
+
+class _Emitter:
+    def __init__(self, module: ir.Module, function: Any, plan: Plan, width: int) -> None:
+        self.module, self.plan, self.width = module, plan, width
+        self.updates, self.thread, self.bases, self.sync = function.args
+        self.b = ir.IRBuilder(function.append_basic_block("entry"))
+        self.kernels: dict[Any, None] = {}
+        self.base: dict[Buffer, Any] = {}
+        self.update: Any = None
+        self.rounds: Any = None
+        """How many barriers this thread has passed."""
+
+    def emit(self) -> None:
+        b, plan = self.b, self.plan
+        self.arena = b.load(b.gep(self.bases, [index(ARENA)]))
+        self.error = b.bitcast(
+            b.load(b.gep(self.bases, [index(ERROR)])), ir.IntType(32).as_pointer()
+        )
+        rows = b.load(b.gep(self.bases, [index(ROWS)]))
+        self.rows = b.bitcast(rows, I64.as_pointer())
+        for i, buffer in enumerate(outside(plan)):
+            self.base[buffer] = b.load(b.gep(self.bases, [index(FIRST + i)]))
+        self.rounds = b.alloca(I64)
+        b.store(index(0), self.rounds)
+        before = b.block
+        body, after = b.append_basic_block("update"), b.append_basic_block("done")
+        b.cbranch(b.icmp_signed(">", self.updates, index(0)), body, after)
+        b.position_at_end(body)
+        self.update = b.phi(I64, "u")
+        self.update.add_incoming(index(0), before)
+        for kernel in plan.kernels:
+            if kernel.barrier:
+                self._wait()
+            self._run(kernel)
+        self._wait()  # the next update writes what this one reads
+        done = b.add(self.update, index(1))
+        more = b.icmp_signed("<", done, self.updates)
+        if plan.halt is not None:
+            more = b.and_(more, self._goes_on(plan.halt))
+        self.update.add_incoming(done, b.block)
+        b.cbranch(more, body, after)
+        last = b.block
+        b.position_at_end(after)
+        count = b.phi(I64)
+        count.add_incoming(index(0), before)
+        count.add_incoming(done, last)
+        b.ret(count)
+
+    def _wait(self) -> None:
+        if self.plan.threads > 1:
+            barrier = emit_barrier(self.module, self.plan.threads)
+            self.b.call(barrier, [self.sync, self.rounds])
+
+    def _goes_on(self, halt: int) -> Any:
+        """Whether the emitted truth value of this update holds."""
+        (buffer,) = (x for x in self.plan.buffers if x.home == "output" and x.number == halt)
+        flag = self.b.load(self._pointer(buffer))
+        return self.b.icmp_unsigned("!=", flag, ir.Constant(flag.type, 0))
+
+    # --- addresses -----------------------------------------------------------------------------
+
+    def _pointer(self, buffer: Buffer, own: bool = False) -> Any:
+        """Where a buffer starts in this update; of several copies, this thread's own if asked."""
+        b = self.b
+        if buffer.home == "arena":
+            address = b.gep(self.arena, [index(buffer.place)], inbounds=True)
+            if own and buffer.copies > 1:
+                skip = b.mul(self.thread, index(buffer.bytes_each))
+                address = b.gep(address, [skip], inbounds=True)
+        else:
+            address = self.base[buffer]
+            if buffer.home in ("input", "output"):  # one value for each update
+                skip = b.mul(self.update, index(buffer.bytes))
+                address = b.gep(address, [skip], inbounds=True)
+        return b.bitcast(address, memory(buffer.dtype).as_pointer())
+
+    def _at(self, x: Operand, own: bool = False) -> Any:
+        """Where the first element of an operand lies."""
+        return self.b.gep(self._pointer(x.buffer, own), [index(x.layout.offset)], inbounds=True)
+
+    def _range(self, kernel: Kernel) -> tuple[Any, Any]:
+        """The part of a kernel's outermost loop that this thread does."""
+        r, b, threads = kernel.range, self.b, self.plan.threads
+        if threads == 1:
+            return index(0), index(r.length)
+        if r.parts == 1:
+            first = b.icmp_signed("==", self.thread, index(0))
+            return index(0), b.select(first, index(r.length), index(0))
+
+        def bound(thread: Any) -> Any:
+            part = b.sdiv(b.mul(thread, index(r.parts)), index(threads))
+            where = b.mul(part, index(r.unit))
+            return b.select(b.icmp_signed("<", where, index(r.length)), where, index(r.length))
+
+        return bound(self.thread), bound(b.add(self.thread, index(1)))
+
+    # --- kernels -------------------------------------------------------------------------------
+
+    def _run(self, kernel: Kernel) -> None:
+        begin, end = self._range(kernel)
+        if kernel.range.parts > 1 or self.plan.threads == 1:
+            self._call(kernel, begin, end)
+        else:
+            with self.b.if_then(self.b.icmp_signed("==", self.thread, index(0))):
+                self._call(kernel, index(0), index(kernel.range.length))
+
+    def _call(self, kernel: Kernel, begin: Any, end: Any) -> None:
+        if isinstance(kernel, Nest):
+            function = emit_nest(self.module, kernel)
+            written = {x.buffer for x in kernel.writes()}
+            pointers = [self._pointer(x, x in written) for x in buffers_of(kernel)]
+            self._invoke(function, [begin, end, *pointers])
+        elif isinstance(kernel, MatrixProduct):
+            self._product(kernel, begin, end)
+        elif isinstance(kernel, Gather):
+            self._gather(kernel, begin, end)
+        else:
+            assert isinstance(kernel, SpecialKernel)
+            self._special(kernel, begin, end)
+
+    def _invoke(self, function: Any, arguments: list[Any]) -> None:
+        self.kernels[function] = None
+        self.b.call(function, arguments)
+
+    def _product(self, kernel: MatrixProduct, begin: Any, end: Any) -> None:
+        function = emit_product(self.module, kernel.product, self.width, kernel.method)
+        scratch = (
+            self._pointer(kernel.scratch, own=True) if kernel.scratch else ir.Constant(BYTES, None)
+        )
+        operands = (kernel.out, kernel.x, kernel.y)
+        addresses = [self._at(x) for x in operands]
+        batch = kernel.out.layout.shape[:-2]
+
+        def run(depth: int, indices: list[Any]) -> None:
+            if depth < len(batch):
+                bounds = (begin, end) if depth == 0 else (index(0), index(batch[depth]))
+                with loop(self.b, *bounds) as i:
+                    run(depth + 1, [*indices, i])
+                return
+            moved = [
+                self._moved(a, x.layout, indices) for a, x in zip(addresses, operands, strict=True)
+            ]
+            rows = (index(0), index(kernel.out.layout.shape[-2])) if batch else (begin, end)
+            self._invoke(function, [*rows, *moved, scratch])
+
+        run(0, [])
+
+    def _moved(self, address: Any, layout: Layout, indices: list[Any]) -> Any:
+        """An address moved on to the given positions of the first axes."""
+        for i, stride in zip(indices, layout.strides, strict=False):
+            address = self.b.gep(address, [self.b.mul(i, index(stride))])
+        return address
+
+    def _special(self, kernel: SpecialKernel, begin: Any, end: Any) -> None:
+        function = emit_special(self.module, kernel.call)
+        pointers = [self._pointer(x.buffer) for x in (kernel.out, *kernel.inputs)]
+        if kernel.scratch:
+            pointers.append(self._pointer(kernel.scratch, own=True))
+        if SPECIALS[kernel.call.name].checks:
+            pointers.append(self.error)
+        self._invoke(function, [begin, end, *pointers])
+
+    def _gather(self, kernel: Gather, begin: Any, end: Any) -> None:
+        b = self.b
+        size = kernel.source.bytes
+        count = kernel.out.layout.shape[0]
+        source, target = (
+            self.base[kernel.source],
+            b.bitcast(self._pointer(kernel.out.buffer), BYTES),
+        )
+        first = b.mul(self.update, index(count))
+        copy = self.module.declare_intrinsic("llvm.memcpy", [BYTES, BYTES, I64])
+        with loop(b, begin, end) as i:
+            row = b.load(b.gep(self.rows, [b.add(first, i)]))
+            given = b.gep(source, [b.mul(row, index(size))])
+            taken = b.gep(target, [b.mul(i, index(size))])
+            b.call(copy, [taken, given, index(size), ir.Constant(ir.IntType(1), 0)])

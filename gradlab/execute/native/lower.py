@@ -1,0 +1,114 @@
+"""Rows that are made of simpler ones, written out, so that the compiler need not know them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from gradlab.execute.native.fuse import is_arange
+from gradlab.execute.simplify import simplify
+from gradlab.graph import (
+    Graph,
+    Tensor,
+    apply,
+    equal,
+    exp,
+    isfinite,
+    less,
+    log,
+    max,
+    reshape,
+    sum,
+    where,
+)
+from gradlab.graph.indexing import INDEX_ADD, TAKE
+from gradlab.graph.op import Shape
+from gradlab.graph.tensor import Symbol, active
+from gradlab.graph.trace import Spec, Trace
+
+
+def _log_softmax(x: Tensor, axis: int) -> Tensor:
+    shifted = x - max(x, axis, keepdims=True)
+    return shifted - log(sum(exp(shifted), axis, keepdims=True))
+
+
+def _logsumexp(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+    top = max(x, axis, keepdims=True)
+    # An infinite maximum is the answer by itself, and ∞ − ∞ would be NaN.
+    shift = where(isfinite(top), top, 0.0)
+    f = log(sum(exp(x - shift), axis, keepdims=True)) + shift
+    if keepdims:
+        return f
+    return reshape(f, [n for i, n in enumerate(x.shape) if i not in axis])
+
+
+def _index_add(x: Tensor, *arrays: Tensor, key: tuple[object, ...], shape: Shape) -> Tensor:
+    """One element added to each row: 0 in all columns but the one of the row's number."""
+    if (
+        len(arrays) != 2
+        or key != (TAKE, TAKE)
+        or not is_arange(arrays[0])
+        or not arrays[0].size == arrays[1].size == x.size == shape[0]
+    ):
+        return apply(INDEX_ADD, (x, *arrays), {"key": key, "shape": shape})
+    x, columns = (reshape(tensor, (shape[0], 1)) for tensor in (x, arrays[1]))
+    columns = where(less(columns, 0), columns + shape[1], columns)
+    return where(equal(columns, np.arange(shape[1])), x, 0.0)
+
+
+WRITTEN_OUT: dict[str, Callable[..., Tensor]] = {
+    "log_softmax": _log_softmax,
+    "logsumexp": _logsumexp,
+    "index_add": _index_add,
+}
+
+
+def lower(graph: Graph) -> Graph:
+    """The same computation in primitive rows.
+
+    >>> from gradlab.graph import trace, log_softmax
+    >>> print(lower(trace(log_softmax, Spec((2,), name="x"))))
+    in   x: float32(2)
+    %1 = max(x, axis=(0,), keepdims=True): float32(1)
+    %2 = subtract(x, %1): float32(2)
+    %3 = exp(%2): float32(2)
+    %4 = sum(%3, axis=(0,), keepdims=True): float32(1)
+    %5 = log(%4): float32(1)
+    %6 = subtract(%2, %5): float32(2)
+    out  %6
+    """
+    if not any(node.op and node.op.name in WRITTEN_OUT for node in graph.nodes):
+        return graph
+    recording, outer = Trace(), active.trace
+    new: dict[int, Tensor] = {}
+
+    def fresh(symbol: Symbol) -> Symbol:
+        spec = Spec(symbol.shape, symbol.dtype, symbol.weak, symbol.name)
+        new[id(symbol)] = made = recording.input(spec)
+        return made
+
+    inputs = tuple(fresh(symbol) for symbol in graph.inputs)
+    captured = tuple((variable, fresh(symbol)) for variable, symbol in graph.captured)
+    active.trace = recording
+    try:
+        for node in graph.nodes:
+            assert node.op is not None
+            given = tuple(new.get(id(x), x) for x in node.inputs)
+            rule = WRITTEN_OUT.get(node.op.name)
+            made = rule(*given, **node.params) if rule else apply(node.op, given, node.params)
+            made.weak = node.weak
+            new[id(node)] = made
+    finally:
+        active.trace = outer
+    return simplify(
+        dataclasses.replace(
+            graph,
+            nodes=tuple(recording.nodes),
+            inputs=inputs,
+            captured=captured,
+            outputs=tuple(new.get(id(x), x) for x in graph.outputs),
+            assigned=tuple((variable, new.get(id(x), x)) for variable, x in graph.assigned),
+        )
+    )

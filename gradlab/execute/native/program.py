@@ -1,0 +1,180 @@
+"""NativeProgram: a graph as machine code, and the memory that it runs in."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradlab.errors import ShapeError
+from gradlab.execute.native.assemble import constants, state_variables
+from gradlab.execute.native.compiler import compiled, emit, make_plan
+from gradlab.execute.native.explain import explain, memory
+from gradlab.execute.native.lower import lower
+from gradlab.execute.native.machine import MachineCode
+from gradlab.execute.native.plan import LINE, Plan
+from gradlab.execute.native.product.blas import bind, single_threaded
+from gradlab.execute.native.threads import each, thread_count, together
+from gradlab.graph import Graph, Variable
+from gradlab.graph.dtypes import Array
+from gradlab.graph.op import Shape
+
+
+class NativeProgram:
+    """A Graph as machine code for the machine at hand.
+
+    Args:
+        graph: what to compute.
+        gathered: how many of the first inputs are a batch of rows of data.
+        halt: number of an emitted boolean; a run ends after the first update at which it is False.
+        threads: how many it may use; by default GRADLAB_THREADS, or else all cores. Small programs
+            use one.
+
+    Raises:
+        ArgumentError: an op of the user's own, which the compiler does not know.
+
+    >>> from gradlab.graph import Spec, trace
+    >>> program = NativeProgram(trace(lambda x: x * 2 + 1, Spec((2,))))
+    >>> program.run([np.ones(2, np.float32)], [])
+    ([array([3., 3.], dtype=float32)], [])
+    """
+
+    def __init__(
+        self, graph: Graph, gathered: int = 0, halt: int | None = None, threads: int | None = None
+    ) -> None:
+        self.graph = graph
+        self.gathered = gathered
+        self.halt = halt
+        self._lowered = lower(graph)
+        self._threads = thread_count() if threads is None else threads
+        self._made = compiled(self._lowered, gathered, halt, self._threads)
+        if self._made.blas:
+            bind()
+        self._code = MachineCode(self._made.code)
+        self._constants = [np.require(x.value, None, ["C", "A"]) for x in constants(self._lowered)]
+        self.variables = state_variables(graph)
+        self._arenas: list[Array] = []
+
+    @functools.cached_property
+    def plan(self) -> Plan:
+        """Kernels and buffers."""
+        return make_plan(self._lowered, self.gathered, self.halt, self._threads)
+
+    @property
+    def ir(self) -> str:
+        """LLVM's intermediate representation, before its passes."""
+        return str(emit(self.plan))
+
+    @property
+    def memory(self) -> str:
+        """Where every buffer lies, and when it is in use."""
+        return memory(self.plan)
+
+    def explain(self) -> str:
+        """Its kernels: what each does, with operations, bytes and threads.
+
+        >>> from gradlab.graph import Spec, trace
+        >>> print(NativeProgram(trace(lambda x: (x * 2 + 1).sum(), Spec((2, 3)))).explain())
+        kernel  does                      ops  bytes  threads  for
+        0       multiply add sum [2, 3]    18     28  1
+        1 kernels, 18 operations, 28 bytes moved, 0 bytes of arena, 1 thread, 0 waits
+        """
+        return explain(self.plan)
+
+    def run(self, inputs: Sequence[Any], state: Sequence[Any]) -> tuple[list[Array], list[Array]]:
+        """Outputs and new values of the assigned Variables, from inputs and captured values."""
+        given = [
+            np.require(x, symbol.dtype, ["C", "A"])
+            for x, symbol in zip(inputs, self.graph.inputs, strict=True)
+        ]
+        held = {v: x for (v, _), x in zip(self.graph.captured, state, strict=True)}
+        own = self._own(held)
+        emitted, _ = self._call(1, [], None, given, own)
+        return [x[0, ...] for x in emitted], [own[v] for v, _ in self.graph.assigned]
+
+    def updates(
+        self,
+        data: Sequence[Array],
+        rows: Array,
+        inputs: Sequence[Array],
+        state: Mapping[Variable, Array],
+    ) -> tuple[list[Array], dict[Variable, Array]]:
+        """One update for each row of row numbers: emitted values, and the new state.
+
+        Args:
+            data: contiguous arrays whose rows are gathered as the first inputs.
+            rows: their numbers, int64 of shape (updates, batch).
+            inputs: numbers of each of the other inputs, one an update, contiguous.
+            state: the Variables' values.
+        """
+        own = self._own(state)
+        emitted, done = self._call(len(rows), data, rows, inputs, own)
+        return [x[:done] for x in emitted], {v: own[v] for v, _ in self.graph.assigned}
+
+    def many(
+        self,
+        data: Sequence[Array],
+        runs: Iterable[tuple[Array, Sequence[Array], Mapping[Variable, Array]]],
+    ) -> list[tuple[list[Array], dict[Variable, Array]]]:
+        """What ``updates`` gives for each of many runs, on all cores; each run on one of them."""
+        alone = self if self._made.threads == 1 else self._single
+        return each(lambda run: alone.updates(data, *run), runs, thread_count())
+
+    @functools.cached_property
+    def _single(self) -> NativeProgram:
+        """The same program for one thread."""
+        return NativeProgram(self.graph, self.gathered, self.halt, threads=1)
+
+    def _own(self, state: Mapping[Variable, Array]) -> dict[Variable, Array]:
+        """Memory for every Variable; what is written is a copy, so that the given stays."""
+        written = {variable for variable, _ in self.graph.assigned}
+        own = {}
+        for variable in self.variables:
+            if variable in written:
+                own[variable] = made = _aligned(variable.shape, variable.dtype)
+                if variable in state:
+                    np.copyto(made, state[variable])
+            else:
+                own[variable] = np.require(state[variable], variable.dtype, ["C", "A"])
+        return own
+
+    def _call(
+        self,
+        count: int,
+        data: Sequence[Array],
+        rows: Array | None,
+        inputs: Sequence[Array],
+        own: Mapping[Variable, Array],
+    ) -> tuple[list[Array], int]:
+        """Run the machine code; the emitted values, and how many updates were done."""
+        outputs = [np.empty((count, *x.shape), x.dtype) for x in self.graph.outputs]
+        arena = self._arenas.pop() if self._arenas else _aligned((self._made.arena,), np.uint8)
+        error, counter = np.zeros(1, np.int32), np.zeros(1, np.int64)
+        arrays = [arena, error, arena if rows is None else rows, *data, *inputs]
+        arrays += [*(own[v] for v in self.variables), *outputs, *self._constants]
+        bases = (ctypes.c_void_p * len(arrays))(*[x.ctypes.data for x in arrays])
+
+        def work(thread: int) -> int:
+            return int(self._code.run(count, thread, bases, counter.ctypes.data))
+
+        with single_threaded() if self._made.blas else nullcontext():
+            done = together(work, self._made.threads)
+        self._arenas.append(arena)
+        if error[0]:
+            raise ShapeError("an index is out of range for the tensor that it picks from")
+        return outputs, done
+
+
+def _aligned(shape: Shape, dtype: npt.DTypeLike) -> Array:
+    """An array that starts with a cache line."""
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    whole = np.empty(size + LINE, np.uint8)
+    start = -whole.ctypes.data % LINE
+    return whole[start : start + size].view(dtype).reshape(shape)

@@ -1,0 +1,82 @@
+"""Worker threads that run one program together."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from gradlab.errors import ArgumentError
+
+X = TypeVar("X")
+Y = TypeVar("Y")
+
+
+def thread_count() -> int:
+    """How many threads programs may use: GRADLAB_THREADS, or else the cores of this process.
+
+    Raises:
+        ArgumentError: GRADLAB_THREADS is no whole number from 1.
+
+    >>> thread_count() >= 1
+    True
+    """
+    asked = os.environ.get("GRADLAB_THREADS", "")
+    if asked:
+        if not asked.isdecimal() or int(asked) < 1:
+            raise ArgumentError(f"GRADLAB_THREADS={asked!r}: give a whole number from 1")
+        return int(asked)
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not every system can say which cores a process may use
+        return os.cpu_count() or 1
+
+
+_lock = threading.Lock()
+_pools: dict[int, ThreadPoolExecutor] = {}
+
+
+def together(work: Callable[[int], int], threads: int) -> int:
+    """Call ``work(thread)`` for 0, 1, ... at the same time, 0 in this thread; what 0 returns.
+
+    One team at a time: threads that wait for each other at barriers must all be running.
+
+    >>> together(lambda thread: thread + 5, 2)
+    5
+    """
+    if threads == 1:
+        return work(0)
+    with _lock:
+        pool = _pool(threads - 1)
+        others = [pool.submit(work, thread) for thread in range(1, threads)]
+        result = work(0)
+        wait(others)
+    return result
+
+
+def each(work: Callable[[X], Y], items: Iterable[X], threads: int) -> list[Y]:
+    """``work(item)`` for each, as many at a time as there are threads; the first error is raised.
+
+    >>> each(lambda x: x + 1, range(3), threads=2)
+    [1, 2, 3]
+    """
+    results: list[Y] = []
+    busy: deque[Future[Y]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="gradlab") as pool:
+        for item in items:
+            busy.append(pool.submit(work, item))
+            if len(busy) > 2 * threads:  # items that wait hold memory
+                results.append(busy.popleft().result())
+        return results + [done.result() for done in busy]
+
+
+def _pool(workers: int) -> ThreadPoolExecutor:
+    """Threads that stay ready; made anew in a forked process, where none are left."""
+    key = (os.getpid() << 16) | workers
+    if key not in _pools:
+        _pools.clear()
+        _pools[key] = ThreadPoolExecutor(workers, thread_name_prefix="gradlab")
+    return _pools[key]
