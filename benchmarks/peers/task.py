@@ -131,7 +131,8 @@ def layers_of(model: nn.MLP) -> Layers:
 def indices(rows: int, batch: int, updates: int, seed: int = 0) -> Array:
     """Rows of each batch, epoch after epoch, as ``Trainer`` draws them."""
     epochs = (batches(rows, batch, epoch=epoch, seed=seed) for epoch in itertools.count())
-    found = itertools.islice(itertools.chain.from_iterable(epochs), updates)
+    matrices = itertools.chain.from_iterable(epochs)
+    found = itertools.islice(itertools.chain.from_iterable(matrices), updates)
     return np.stack(list(found)).astype(np.int32)
 
 

@@ -1,10 +1,10 @@
-"""Batches of an epoch, as index arrays."""
+"""Batches of an epoch, as index matrices."""
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from numbers import Real
 
 import numpy as np
@@ -23,21 +23,22 @@ def batches(
     shuffle: bool = True,
     drop_last: bool = False,
 ) -> list[NDArray[np.int64]]:
-    """Row indices of each batch of one epoch; together they hold every row once.
+    """Row indices of the batches of one epoch; together they hold every row once.
 
-    ``epoch`` counts from 0. ``batch_size`` may be a schedule: it is called at the start of each
-    batch with t = epoch + rows already used / n, and what it gives is rounded (a half up) and kept
-    within [1, n]. The order depends on ``seed`` and ``epoch`` alone, so it resumes without a stored
-    state. The last batch may be smaller; ``drop_last`` leaves it out then.
+    Batches of one size that follow one another are the rows of one matrix, of shape (batches,
+    size). ``epoch`` counts from 0. ``batch_size`` may be a schedule: it is called at the start of
+    each batch with t = epoch + rows already used / n, and what it gives is rounded (a half up) and
+    kept within [1, n]. The order depends on ``seed`` and ``epoch`` alone, so it resumes without a
+    stored state. The last batch may be smaller; ``drop_last`` leaves it out then.
 
     Raises:
         ArgumentError: a batch size that is not a whole number within [1, n], a schedule that gives
             something else than a number from 0 up, no rows, or a negative epoch.
 
-    >>> [len(batch) for batch in batches(10, 4, epoch=0, seed=0)]
-    [4, 4, 2]
-    >>> [len(batch) for batch in batches(10, lambda t: 4**t, epoch=0, seed=0)]
-    [1, 1, 1, 2, 2, 3]
+    >>> [matrix.shape for matrix in batches(10, 4, epoch=0, seed=0)]
+    [(2, 4), (1, 2)]
+    >>> [matrix.shape for matrix in batches(10, lambda t: 4**t, epoch=0, seed=0)]
+    [(3, 1), (2, 2), (1, 3)]
     """
     if n < 1:
         raise ArgumentError(f"n must be 1 row or more, got {n}")
@@ -47,16 +48,33 @@ def batches(
     order = order.astype(np.int64)
     found: list[NDArray[np.int64]] = []
     start = 0
-    while start < n:
-        size = (
-            _scheduled(batch_size, epoch + start / n, n)
-            if callable(batch_size)
-            else _fixed(batch_size, n)
-        )
-        if start + size <= n or not drop_last:
-            found.append(order[start : start + size])
-        start += size
+    for size, count in _runs(n, batch_size, epoch):
+        if start + size * count > n:  # the last one, and smaller
+            size = n - start
+            count = 0 if drop_last else 1
+        if count:
+            found.append(order[start : start + size * count].reshape(count, size))
+        start += size * count
     return found
+
+
+def _runs(
+    n: int, batch_size: int | Callable[[float], float], epoch: int
+) -> Iterator[tuple[int, int]]:
+    """Sizes of the batches of an epoch, each with how many there are in a row."""
+    if not callable(batch_size):
+        size = _fixed(batch_size, n)
+        yield from [(size, n // size)] + [(size, 1)] * (n % size > 0)
+        return
+    start, last, count = 0, 0, 0
+    while start < n:
+        size = _scheduled(batch_size, epoch + start / n, n)
+        whole = start + size <= n
+        if count and not (size == last and whole):
+            yield last, count
+            count = 0
+        last, count, start = size, count + 1, start + size
+    yield last, count
 
 
 def _fixed(size: int, n: int) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from itertools import groupby
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,38 @@ from gradlab.train.divergence import first_nonfinite
 from gradlab.train.evaluate import Evaluator, Loss, Metric, in_mode
 from gradlab.train.record import Record
 
+LONGEST = 1 << 22
+"""Row numbers of a stretch: enough that starting one takes no time beside its updates."""
 BatchSize = int | Callable[[float], float]
 LOOPS_KEPT = 16
 """Compiled loops kept, one for each batch size; growing batches meet many sizes."""
 PLACE = ("trainer/update", "trainer/epoch", "trainer/batch")
 """Names of the numbers in a state that say where in the data the training stands."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Updates that follow one another, with batches of one size.
+
+    Attributes:
+        rows: of the data in each batch, of shape (updates, batch).
+        times: when each update is made, in epochs.
+        after: the epoch and the number of the next batch in it, after each update.
+    """
+
+    rows: Array
+    times: Array
+    after: Array
+
+    def goes_on_with(self, other: Stretch) -> bool:
+        """Whether both can be one."""
+        return self.rows.shape[1] == other.rows.shape[1]
+
+    @staticmethod
+    def join(parts: Sequence[Stretch]) -> Stretch:
+        """Stretches with batches of one size as one."""
+        names = [field.name for field in fields(Stretch)]
+        return Stretch(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
 class Trainer:
@@ -89,7 +116,7 @@ class Trainer:
         self.updates = 0
         self._epoch, self._batch = 0, 0
         self._planned: tuple[int, list[Array]] = (-1, [])
-        self._batches()
+        self._batches(0)
         self._loops: OrderedDict[int, Loop] = OrderedDict()
         self._evaluator = Evaluator(model, executor)
 
@@ -125,25 +152,59 @@ class Trainer:
     @property
     def updates_left(self) -> int:
         """Updates until the end of this epoch."""
-        return len(self._batches()) - self._batch
+        return sum(map(len, self._batches(self._epoch))) - self._batch
 
-    def _batches(self) -> list[Array]:
-        """The batches of this epoch, planned when they are first asked for."""
-        if self._planned[0] != self._epoch:
+    def _batches(self, epoch: int) -> list[Array]:
+        """The batches of an epoch, planned when they are first asked for."""
+        if self._planned[0] != epoch:
             planned = batches(
                 len(self.x),
                 self.batch_size,
-                epoch=self._epoch,
+                epoch=epoch,
                 seed=self.seed,
                 shuffle=self.shuffle,
                 drop_last=self.drop_last,
             )
-            self._planned = (self._epoch, planned)
+            self._planned = (epoch, planned)
         return self._planned[1]
 
     def _seen(self) -> int:
         """Rows used in this epoch."""
-        return sum(len(rows) for rows in self._batches()[: self._batch]) if self._batch else 0
+        if not self._batch:
+            return 0
+        sizes = [m.shape[1] for m in self._batches(self._epoch) for _ in m]
+        return sum(sizes[: self._batch])
+
+    def _stretches(self, updates: int) -> Iterator[Stretch]:
+        """The next so many updates, those with batches of one size together."""
+        waiting: list[Stretch] = []
+        epoch, skip = self._epoch, self._batch
+        while updates > 0:
+            number, seen = 0, 0
+            planned = self._batches(epoch)
+            last = sum(map(len, planned))
+            for matrix in planned:
+                count, rows = matrix.shape
+                numbers = number + np.arange(count)
+                times = epoch + (seen + rows * np.arange(count)) / len(self.x)
+                done = numbers + 1 == last
+                after = np.stack([epoch + done, np.where(done, 0, numbers + 1)], axis=1)
+                part = slice(max(skip - number, 0), max(skip - number, 0) + updates)
+                stretch = Stretch(matrix[part], times[part], after[part])
+                number, seen = number + count, seen + matrix.size
+                if not len(stretch.rows):
+                    continue
+                updates -= len(stretch.rows)
+                full = len(waiting) * stretch.rows.size > LONGEST
+                if waiting and (full or not waiting[-1].goes_on_with(stretch)):
+                    yield Stretch.join(waiting)
+                    waiting = []
+                waiting.append(stretch)
+                if updates == 0:
+                    break
+            epoch, skip = epoch + 1, 0
+        if waiting:
+            yield Stretch.join(waiting)
 
     def variables(self) -> dict[str, Variable]:
         """Everything that training changes: weights, statistics, random counters, slots."""
@@ -191,40 +252,32 @@ class Trainer:
             updates = self.updates_left
         elif updates < 1:
             raise ArgumentError(f"updates must be at least 1, got {updates}")
-        parts: list[Record] = []
-        while updates > 0:
-            stretch = self._batches()[self._batch : self._batch + updates]
-            for _, group in groupby(stretch, key=len):
-                parts.append(self._run(np.stack(list(group))))
-            updates -= len(stretch)
-            if self.updates_left == 0:
-                self._epoch, self._batch = self._epoch + 1, 0
-        return Record.join(parts)
+        return Record.join([self._run(stretch) for stretch in self._stretches(updates)])
 
-    def _run(self, indices: Array) -> Record:
+    def _run(self, stretch: Stretch) -> Record:
         """Updates over batches of one size."""
         start = time.perf_counter()
-        count, rows = indices.shape
-        seen = self._seen()
-        epochs = self._epoch + (seen + rows * np.arange(count)) / len(self.x)
-        values = self.optimizer.over(epochs)
+        count, rows = stretch.rows.shape
+        values = self.optimizer.over(stretch.times)
         stepped = np.stack(list(values.values()), axis=1)
         before = {variable: variable.held for variable in self.variables().values()}
         loop = self._loop(rows)
-        losses, finite = loop.run(indices, stepped)
-        if not finite[-1]:
-            failed = len(losses) - 1
+        losses, finite = loop.run(stretch.rows, stepped)
+        done = count if finite[-1] else len(losses) - 1
+        if done < count:
             for variable, held in before.items():
                 variable.assign(held)
-            if failed:
-                loop.run(indices[:failed], stepped[:failed])
-            self.updates, self._batch = self.updates + failed, self._batch + failed
-            hyper = {name: float(numbers[failed]) for name, numbers in values.items()}
-            raise DivergenceError(self._diagnosis(loop, indices[failed], hyper))
-        self.updates, self._batch = self.updates + count, self._batch + count
+            if done:
+                loop.run(stretch.rows[:done], stepped[:done])
+        if done:
+            self.updates += done
+            self._epoch, self._batch = stretch.after[done - 1].tolist()
+        if done < count:
+            hyper = {name: float(numbers[done]) for name, numbers in values.items()}
+            raise DivergenceError(self._diagnosis(loop, stretch.rows[done], hyper))
         return Record(
             np.arange(self.updates - count + 1, self.updates + 1),
-            epochs,
+            stretch.times,
             losses,
             np.full(count, rows),
             values,

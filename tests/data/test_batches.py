@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -9,6 +10,23 @@ from gradlab.data import batches
 from gradlab.errors import ArgumentError
 
 
+def each(*args, **options):
+    """The batches one by one."""
+    return [rows for matrix in batches(*args, **options) for rows in matrix]
+
+
+@given(st.integers(1, 40), st.lists(st.integers(1, 5), min_size=1), st.booleans())
+def test_batches_of_one_size_in_a_row_are_one_matrix(n, sizes, drop_last):
+    upcoming = iter(sizes * n)
+    found = batches(n, lambda t: next(upcoming), epoch=0, seed=0, drop_last=drop_last)
+    widths = [matrix.shape[1] for matrix in found]
+    assert all(a != b for a, b in itertools.pairwise(widths[:-1]))
+    asked = itertools.islice(sizes * n, sum(map(len, found)))
+    both = zip(itertools.chain(*found), asked, strict=True)
+    full = [len(rows) == min(size, n) for rows, size in both]
+    assert all(full if drop_last else full[:-1])
+
+
 @st.composite
 def rows_and_size(draw):
     n = draw(st.integers(1, 60))
@@ -18,11 +36,11 @@ def rows_and_size(draw):
 @given(rows_and_size(), st.integers(0, 5), st.integers(0, 2**64), st.booleans())
 def test_an_epoch_holds_every_row_once(n_size, epoch, seed, shuffle):
     n, size = n_size
-    found = batches(n, size, epoch=epoch, seed=seed, shuffle=shuffle)
+    found = each(n, size, epoch=epoch, seed=seed, shuffle=shuffle)
     np.testing.assert_array_equal(np.sort(np.concatenate(found)), np.arange(n))
     assert all(len(batch) == size for batch in found[:-1])
     assert all(batch.dtype == np.int64 for batch in found)
-    whole = batches(n, size, epoch=epoch, seed=seed, shuffle=shuffle, drop_last=True)
+    whole = each(n, size, epoch=epoch, seed=seed, shuffle=shuffle, drop_last=True)
     assert len(whole) == n // size
     assert all((a == b).all() for a, b in zip(whole, found, strict=False))
 
@@ -35,7 +53,7 @@ def test_a_schedule_is_asked_at_the_start_of_each_batch(n, epoch, drop_last):
         asked.append(t)
         return 1 + int(7 * (t - epoch))
 
-    found = batches(n, size, epoch=epoch, seed=0, drop_last=drop_last)
+    found = each(n, size, epoch=epoch, seed=0, drop_last=drop_last)
     starts = np.cumsum([0] + [len(batch) for batch in found])
     assert asked[: len(found)] == [epoch + start / n for start in starts[:-1]]
     demanded = [1 + int(7 * (t - epoch)) for t in asked]
@@ -45,15 +63,15 @@ def test_a_schedule_is_asked_at_the_start_of_each_batch(n, epoch, drop_last):
 
 
 def test_order_depends_on_seed_and_epoch_alone():
-    first = np.concatenate(batches(50, 7, epoch=3, seed=1))
-    np.testing.assert_array_equal(first, np.concatenate(batches(50, 50, epoch=3, seed=1)))
+    first = np.concatenate(each(50, 7, epoch=3, seed=1))
+    np.testing.assert_array_equal(first, np.concatenate(each(50, 50, epoch=3, seed=1)))
     for epoch, seed in [(4, 1), (3, 2)]:
-        assert (first != np.concatenate(batches(50, 7, epoch=epoch, seed=seed))).any()
+        assert (first != np.concatenate(each(50, 7, epoch=epoch, seed=seed))).any()
 
 
 def test_without_shuffle_rows_come_in_order():
     np.testing.assert_array_equal(
-        np.concatenate(batches(5, 2, epoch=9, seed=1, shuffle=False)), np.arange(5)
+        np.concatenate(each(5, 2, epoch=9, seed=1, shuffle=False)), np.arange(5)
     )
 
 
@@ -62,7 +80,7 @@ def test_without_shuffle_rows_come_in_order():
     [(3.49, 3), (3.5, 4), (4.5, 5), (np.float32(2.5), 3), (0, 1), (0.2, 1), (99, 10), (np.inf, 10)],
 )
 def test_what_a_schedule_gives_is_rounded_and_kept_within_the_data(size, rounded):
-    assert len(batches(10, lambda t: size, epoch=0, seed=0)[0]) == rounded
+    assert len(each(10, lambda t: size, epoch=0, seed=0)[0]) == rounded
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def by_hand(optimizer, x=X, seed=0):
     state = optimizer.init(model.named_parameters())
     update = 0
     for epoch in range(100):
-        for rows in batches(40, 8, epoch=epoch, seed=seed):
+        for rows in np.concatenate(batches(40, 8, epoch=epoch, seed=seed)):
             update += 1
             with np.errstate(all="ignore"):
                 loss = optimizer.minimize(

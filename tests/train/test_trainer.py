@@ -1,5 +1,7 @@
 """The Trainer: what it does to the bits, and that nothing else does."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -45,7 +47,8 @@ def test_a_training_is_what_the_loop_by_hand_gives(optimizer, options, classes, 
     losses, epoch = [], 0
     while len(losses) < 9:
         used = 0
-        for rows in batches(50, 16, epoch=epoch, seed=3, **options):
+        matrices = batches(50, 16, epoch=epoch, seed=3, **options)
+        for rows in itertools.chain.from_iterable(matrices):
             t = epoch + used / 50
             used += len(rows)
             loss = optimizer.minimize(

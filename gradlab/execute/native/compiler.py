@@ -26,7 +26,7 @@ from gradlab.graph.tensor import Symbol
 
 TINY = 100_000
 """Operations of an update up to which all kernels become one function."""
-WORTH_SHARING = 150_000
+WORTH_SHARING = 4_000_000
 """Operations of an update from which several threads are faster than one."""
 LANE_BYTES = 4
 BYTE = np.dtype(np.uint8)
@@ -69,9 +69,9 @@ def _provide_scratch(kernel: Kernel, plan: Plan) -> None:
         plan.buffers.append(kernel.scratch)
 
 
-def emit(plan: Plan) -> ir.Module:
+def emit(plan: Plan, timed: bool = False) -> ir.Module:
     """The LLVM IR of a plan."""
-    return emit_program(plan, vector_bytes() // LANE_BYTES, inline=work(plan) <= TINY)
+    return emit_program(plan, vector_bytes() // LANE_BYTES, work(plan) <= TINY, timed)
 
 
 @dataclass(frozen=True)
@@ -82,28 +82,30 @@ class Compiled:
         arena: bytes of memory for what is computed on the way.
         threads: how many threads call it at the same time.
         blas: whether it calls BLAS.
+        kernels: how many there are.
         code: the object code.
     """
 
     arena: int
     threads: int
     blas: bool
+    kernels: int
     code: bytes
 
     def pack(self) -> bytes:
         """As bytes for the disk."""
-        head = json.dumps([self.arena, self.threads, self.blas])
+        head = json.dumps([self.arena, self.threads, self.blas, self.kernels])
         return head.encode() + b"\n" + self.code
 
     @staticmethod
     def unpack(payload: bytes) -> Compiled:
         """What ``pack`` gave, again."""
         head, _, code = payload.partition(b"\n")
-        arena, threads, blas = json.loads(head)
-        return Compiled(arena, threads, blas, code)
+        arena, threads, blas, kernels = json.loads(head)
+        return Compiled(arena, threads, blas, kernels, code)
 
 
-def compiled(graph: Graph, gathered: int, halt: int | None, threads: int) -> Compiled:
+def compiled(graph: Graph, gathered: int, halt: int | None, threads: int, timed: bool) -> Compiled:
     """Machine code of a graph, from the disk if it is there.
 
     Args:
@@ -111,28 +113,29 @@ def compiled(graph: Graph, gathered: int, halt: int | None, threads: int) -> Com
         gathered: how many of the first inputs are a batch of rows of data.
         halt: number of the emitted boolean that ends a run of updates once it is False.
         threads: how many it may use.
+        timed: whether it takes the time of each kernel.
 
     Raises:
         ArgumentError: an op that the native executor does not know.
     """
     cache = DiskCache(cache_folder())
-    key = content(graph, gathered, halt, threads)
+    key = content(graph, gathered, halt, threads, timed)
     payload = cache.get(key)
     if payload is not None:
         return Compiled.unpack(payload)
     plan = make_plan(graph, gathered, halt, threads)
     machine = host()
-    code = machine.emit_object(optimized(emit(plan), machine))
+    code = machine.emit_object(optimized(emit(plan, timed), machine))
     blas = any(k.method == "blas" for k in plan.kernels if isinstance(k, MatrixProduct))
-    made = Compiled(plan.arena, plan.threads, blas, code)
+    made = Compiled(plan.arena, plan.threads, blas, len(plan.kernels), code)
     cache.put(key, made.pack())
     return made
 
 
-def content(graph: Graph, gathered: int, halt: int | None, threads: int) -> str:
+def content(graph: Graph, gathered: int, halt: int | None, threads: int, timed: bool) -> str:
     """A digest of all that machine code depends on."""
     numbers: dict[int, int] = {}
-    lines: list[Any] = [identity(), threads, gathered, halt]
+    lines: list[Any] = [identity(), threads, gathered, halt, timed]
 
     def name(x: Tensor) -> Any:
         if id(x) in numbers:

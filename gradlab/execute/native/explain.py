@@ -10,11 +10,12 @@ from gradlab.execute.native.plan import Kernel, Plan
 UNITS = ("", "k", "M", "G")
 
 
-def explain(plan: Plan) -> str:
+def explain(plan: Plan, seconds: Sequence[float] = ()) -> str:
     """The kernels in order: what each does, its operations and bytes, and how it is divided.
 
     ``wait`` marks kernels before which the threads wait for one another, ``1`` such as only one
-    thread does; ``/n`` tells into how many parts the others can be divided.
+    thread does; ``/n`` tells into how many parts the others can be divided. ``seconds`` adds what
+    each kernel took.
     """
     rows = [("kernel", "does", "ops", "bytes", "threads", "for")]
     rows += [
@@ -28,6 +29,8 @@ def explain(plan: Plan) -> str:
         )
         for i, kernel in enumerate(plan.kernels)
     ]
+    if seconds:
+        rows = [_with_time(*pair) for pair in zip(rows, [None, *seconds], strict=True)]
     operations = sum(kernel.flops for kernel in plan.kernels)
     moved = sum(kernel.bytes for kernel in plan.kernels)
     waits = sum(kernel.barrier for kernel in plan.kernels)
@@ -37,6 +40,11 @@ def explain(plan: Plan) -> str:
         f"{waits} waits"
     )
     return f"{_aligned(rows)}\n{summary}"
+
+
+def _with_time(row: tuple[str, ...], seconds: float | None) -> tuple[str, ...]:
+    time = "µs" if seconds is None else f"{1e6 * seconds:.2f}"
+    return (row[0], time, *row[1:])
 
 
 def memory(plan: Plan) -> str:
@@ -69,7 +77,7 @@ def _division(kernel: Kernel, threads: int) -> str:
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    right = {"ops", "bytes", "place"}
+    right = {"ops", "bytes", "place", "µs"}
     lines = []
     for row in rows:
         cells = [

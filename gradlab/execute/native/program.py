@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -35,6 +36,7 @@ class NativeProgram:
         halt: number of an emitted boolean; a run ends after the first update at which it is False.
         threads: how many it may use; by default GRADLAB_THREADS, or else all cores. Small programs
             use one.
+        timed: whether it takes the time of each kernel, which ``profile`` shows.
 
     Raises:
         ArgumentError: an op of the user's own, which the compiler does not know.
@@ -46,20 +48,30 @@ class NativeProgram:
     """
 
     def __init__(
-        self, graph: Graph, gathered: int = 0, halt: int | None = None, threads: int | None = None
+        self,
+        graph: Graph,
+        gathered: int = 0,
+        halt: int | None = None,
+        *,
+        threads: int | None = None,
+        timed: bool = False,
     ) -> None:
         self.graph = graph
         self.gathered = gathered
         self.halt = halt
         self._lowered = lower(graph)
         self._threads = thread_count() if threads is None else threads
-        self._made = compiled(self._lowered, gathered, halt, self._threads)
+        self._timed = timed
+        self._made = compiled(self._lowered, gathered, halt, self._threads, timed)
         if self._made.blas:
             bind()
         self._code = MachineCode(self._made.code)
         self._constants = [np.require(x.value, None, ["C", "A"]) for x in constants(self._lowered)]
         self.variables = state_variables(graph)
         self._arenas: list[Array] = []
+        self._ticks = np.zeros(self._made.kernels, np.int64)
+        self._seconds = 0.0
+        self._updates = 0
 
     @functools.cached_property
     def plan(self) -> Plan:
@@ -86,6 +98,21 @@ class NativeProgram:
         1 kernels, 18 operations, 28 bytes moved, 0 bytes of arena, 1 thread, 0 waits
         """
         return explain(self.plan)
+
+    def profile(self) -> str:
+        """``explain`` with the time that each kernel took, of a program that was made timed.
+
+        The times are the first thread's, waits for the others included.
+
+        >>> from gradlab.graph import Spec, trace
+        >>> program = NativeProgram(trace(lambda x: x * 2, Spec((2, 3))), timed=True)
+        >>> _ = program.run([np.ones((2, 3), np.float32)], [])
+        >>> "multiply [2, 3]" in program.profile()
+        True
+        """
+        whole = max(int(self._ticks.sum()), 1)
+        seconds = self._seconds / max(self._updates, 1)
+        return explain(self.plan, [seconds * ticks / whole for ticks in self._ticks.tolist()])
 
     def run(self, inputs: Sequence[Any], state: Sequence[Any]) -> tuple[list[Array], list[Array]]:
         """Outputs and new values of the assigned Variables, from inputs and captured values."""
@@ -129,7 +156,7 @@ class NativeProgram:
     @functools.cached_property
     def _single(self) -> NativeProgram:
         """The same program for one thread."""
-        return NativeProgram(self.graph, self.gathered, self.halt, threads=1)
+        return NativeProgram(self.graph, self.gathered, self.halt, threads=1, timed=self._timed)
 
     def _own(self, state: Mapping[Variable, Array]) -> dict[Variable, Array]:
         """Memory for every Variable; what is written is a copy, so that the given stays."""
@@ -156,15 +183,18 @@ class NativeProgram:
         outputs = [np.empty((count, *x.shape), x.dtype) for x in self.graph.outputs]
         arena = self._arenas.pop() if self._arenas else _aligned((self._made.arena,), np.uint8)
         error, counter = np.zeros(1, np.int32), np.zeros(1, np.int64)
-        arrays = [arena, error, arena if rows is None else rows, *data, *inputs]
+        arrays = [arena, error, error if rows is None else rows, self._ticks, *data, *inputs]
         arrays += [*(own[v] for v in self.variables), *outputs, *self._constants]
-        bases = (ctypes.c_void_p * len(arrays))(*[x.ctypes.data for x in arrays])
+        bases = (ctypes.c_void_p * len(arrays))(*map(_address, arrays))
 
         def work(thread: int) -> int:
-            return int(self._code.run(count, thread, bases, counter.ctypes.data))
+            return int(self._code.run(count, thread, bases, _address(counter)))
 
         with single_threaded() if self._made.blas else nullcontext():
+            start = time.perf_counter()
             done = together(work, self._made.threads)
+            self._seconds += time.perf_counter() - start
+            self._updates += done
         self._arenas.append(arena)
         if error[0]:
             raise ShapeError("an index is out of range for the tensor that it picks from")
@@ -176,5 +206,11 @@ def _aligned(shape: Shape, dtype: npt.DTypeLike) -> Array:
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
     whole = np.empty(size + LINE, np.uint8)
-    start = -whole.ctypes.data % LINE
+    start = -_address(whole) % LINE
     return whole[start : start + size].view(dtype).reshape(shape)
+
+
+def _address(array: Array) -> int:
+    """Where an array starts; quicker than by its ctypes attribute."""
+    address: int = array.__array_interface__["data"][0]
+    return address

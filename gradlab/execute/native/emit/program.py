@@ -1,8 +1,9 @@
 """LLVM IR of a whole program: a loop of updates that calls the kernels in order.
 
 ``run(updates, thread, bases, sync) -> updates done``. ``bases`` points to the addresses of the
-arena, of the error flag, of the matrix of row numbers, and of every buffer outside the arena, in
-the plan's order; ``sync`` to the counter of the barrier. Every thread calls it, with its number.
+arena, of the error flag, of the matrix of row numbers, of the clock's sums, and of every buffer
+outside the arena, in the plan's order; ``sync`` to the counter of the barrier. Every thread calls
+it, with its number.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from gradlab.execute.native.plan import (
 )
 from gradlab.execute.native.product.emit import emit_product
 
-ARENA, ERROR, ROWS = range(3)
-FIRST = 3
+ARENA, ERROR, ROWS, CLOCK = range(4)
+FIRST = 4
 """Number of the first buffer's address among the bases."""
 BYTES = I8.as_pointer()
 
@@ -42,7 +43,7 @@ def outside(plan: Plan) -> list[Buffer]:
     return [buffer for buffer in plan.buffers if buffer.home != "arena"]
 
 
-def emit_program(plan: Plan, width: int, inline: bool) -> ir.Module:
+def emit_program(plan: Plan, width: int, inline: bool, timed: bool = False) -> ir.Module:
     """A module with all kernels of a plan, each distinct one once, and ``run``.
 
     Args:
@@ -50,12 +51,14 @@ def emit_program(plan: Plan, width: int, inline: bool) -> ir.Module:
         width: bytes of the machine's vectors.
         inline: whether the kernels become part of ``run``, so that LLVM sees all lengths: right
             for tiny programs.
+        timed: whether the first thread adds up the ticks that each kernel takes, with the wait
+            before it.
     """
     module = ir.Module("gradlab")
     kind = ir.FunctionType(I64, [I64, I64, BYTES.as_pointer(), I64.as_pointer()])
     function = ir.Function(module, kind, "run")
     set_attribute(function, "stackrealign")
-    emitter = _Emitter(module, function, plan, width)
+    emitter = _Emitter(module, function, plan, width, timed)
     emitter.emit()
     for kernel in emitter.kernels:
         kernel.attributes.add("alwaysinline" if inline else "noinline")
@@ -68,8 +71,10 @@ def emit_program(plan: Plan, width: int, inline: bool) -> ir.Module:
 
 
 class _Emitter:
-    def __init__(self, module: ir.Module, function: Any, plan: Plan, width: int) -> None:
-        self.module, self.plan, self.width = module, plan, width
+    def __init__(
+        self, module: ir.Module, function: Any, plan: Plan, width: int, timed: bool
+    ) -> None:
+        self.module, self.plan, self.width, self.timed = module, plan, width, timed
         self.updates, self.thread, self.bases, self.sync = function.args
         self.b = ir.IRBuilder(function.append_basic_block("entry"))
         self.kernels: dict[Any, None] = {}
@@ -96,10 +101,12 @@ class _Emitter:
         b.position_at_end(body)
         self.update = b.phi(I64, "u")
         self.update.add_incoming(index(0), before)
-        for kernel in plan.kernels:
+        ticks = self._ticks()
+        for number, kernel in enumerate(plan.kernels):
             if kernel.barrier:
                 self._wait()
             self._run(kernel)
+            ticks = self._count(number, ticks)
         self._wait()  # the next update writes what this one reads
         done = b.add(self.update, index(1))
         more = b.icmp_signed("<", done, self.updates)
@@ -124,6 +131,26 @@ class _Emitter:
         (buffer,) = (x for x in self.plan.buffers if x.home == "output" and x.number == halt)
         flag = self.b.load(self._pointer(buffer))
         return self.b.icmp_unsigned("!=", flag, ir.Constant(flag.type, 0))
+
+    def _ticks(self) -> Any:
+        """The processor's clock, if it is looked at."""
+        kind = ir.FunctionType(I64, [])
+        name = "llvm.readcyclecounter"
+        if not self.timed:
+            return None
+        known = self.module.globals.get(name)
+        return self.b.call(known or ir.Function(self.module, kind, name), [])
+
+    def _count(self, number: int, before: Any) -> Any:
+        """Add the ticks since then to a kernel's sum; the ticks now."""
+        if before is None:
+            return None
+        b, now = self.b, self._ticks()
+        with b.if_then(b.icmp_signed("==", self.thread, index(0))):
+            table = b.bitcast(b.load(b.gep(self.bases, [index(CLOCK)])), I64.as_pointer())
+            place = b.gep(table, [index(number)])
+            b.store(b.add(b.load(place), b.sub(now, before)), place)
+        return now
 
     # --- addresses -----------------------------------------------------------------------------
 

@@ -16,7 +16,6 @@ from gradlab.execute.native.machine import host, optimized, vector_bytes
 from gradlab.execute.native.product.blas import bind
 from gradlab.execute.native.product.emit import (
     FLOAT_BYTES,
-    Method,
     emit_product,
     scratch_bytes,
 )

@@ -1,0 +1,125 @@
+"""Rows written out in simpler ones: the same numbers, at extremes too."""
+
+import numpy as np
+import pytest
+
+import gradlab as gl
+from gradlab.execute.native.lower import WRITTEN_OUT, lower
+from gradlab.execute.numpy import NumpyProgram
+from gradlab.graph import Spec, apply, trace
+from gradlab.graph.indexing import INDEX_ADD, TAKE
+
+rng = np.random.default_rng(0)
+EXTREMES = np.array(
+    [
+        [1.0, 2.0, 3.0],
+        [1e30, -1e30, 0.0],
+        [-np.inf, 0.0, 1.0],
+        [-np.inf, -np.inf, -np.inf],
+        [np.inf, 0.0, -np.inf],
+        [np.inf, np.inf, 0.0],
+        [np.nan, 0.0, 1.0],
+        [-1e4, -1e4, -1e4],
+    ]
+)
+
+
+def names(graph):
+    return [node.op.name for node in graph.nodes]
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["log_softmax", "logsumexp"])
+def test_rows_of_exponentials(name, dtype, axis):
+    graph = trace(lambda x: getattr(gl, name)(x, axis), Spec(EXTREMES.shape, dtype))
+    written = lower(graph)
+    assert name not in names(written)
+    x = EXTREMES.astype(dtype)
+    (found,), _ = NumpyProgram(written).run([x], [])
+    (expected,), _ = NumpyProgram(graph).run([x], [])
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(found, expected, rtol=8 * eps, atol=8 * eps, strict=True)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_logsumexp_over_several_axes(keepdims):
+    x = rng.normal(size=(3, 4, 5))
+    graph = trace(lambda x: gl.logsumexp(x, (0, 2), keepdims=keepdims), Spec(x.shape, "float64"))
+    (found,), _ = NumpyProgram(lower(graph)).run([x], [])
+    expected = np.log(np.exp(x).sum((0, 2), keepdims=keepdims))
+    np.testing.assert_allclose(found, expected, rtol=1e-14, strict=True)
+
+
+def test_adding_to_one_column_of_each_row_takes_no_scattering():
+    def function(x, columns):
+        return gl.index_add((4, 3), (np.arange(4), columns), x)
+
+    graph = trace(function, Spec((4,)), Spec((4,), np.int64))
+    written = lower(graph)
+    assert "index_add" in names(graph)
+    assert "index_add" not in names(written)
+    x, columns = rng.normal(size=4).astype(np.float32), np.array([2, -3, 1, -1])
+    (found,), _ = NumpyProgram(written).run([x, columns], [])
+    expected = np.zeros((4, 3), np.float32)
+    np.add.at(expected, (np.arange(4), columns), x)
+    np.testing.assert_array_equal(found, expected, strict=True)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [np.array([0, 1, 1, 3]), np.array([0, 1, 2, 4]), np.array([1, 2, 3, 4])],
+    ids=["twice", "left out", "shifted"],
+)
+def test_other_rows_are_scattered(rows):
+    """To add twice to one element, or to some rows only, is no question of where."""
+
+    def function(x, columns):
+        return gl.index_add((5, 3), (rows, columns), x)
+
+    assert "index_add" in names(lower(trace(function, Spec((4,)), Spec((4,), np.int64))))
+
+
+def test_fewer_numbers_than_rows_are_scattered():
+    def function(x, columns):
+        return apply(
+            INDEX_ADD,
+            (x, gl.tensor(np.arange(3)), columns),
+            {"key": (TAKE, TAKE), "shape": (5, 4)},
+        )
+
+    assert "index_add" in names(lower(trace(function, Spec((3,)), Spec((3,), np.int64))))
+
+
+def test_a_graph_without_such_rows_stays_itself():
+    graph = trace(lambda x: gl.exp(x).sum(), Spec((3,)))
+    assert lower(graph) is graph
+
+
+def test_what_goes_in_and_out_keeps_its_place():
+    v, w = gl.Variable([1.0, 2.0], name="v"), gl.Variable([3.0, 4.0], name="w")
+
+    def step(x, y):
+        v.assign(gl.log_softmax(v, 0) + y)
+        w.assign(x)
+        return {"loss": gl.logsumexp(w, 0), "same": x, "number": 1.5}
+
+    graph = trace(step, Spec((2,), name="x"), Spec((2,), name="y"))
+    written = lower(graph)
+    assert [x.name for x in written.inputs] == ["x", "y"]
+    assert [variable for variable, _ in written.captured] == [v for v, _ in graph.captured]
+    assert [variable for variable, _ in written.assigned] == [v, w]
+    assert written.structure == graph.structure
+    given = [np.array([5.0, 6.0], np.float32), np.array([0.5, 0.25], np.float32)]
+    state = [variable.held.value for variable, _ in graph.captured]
+    for found, expected in zip(
+        NumpyProgram(written).run(given, state), NumpyProgram(graph).run(given, state), strict=True
+    ):
+        for x, y in zip(found, expected, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-6, strict=True)
+
+
+def test_every_rule_is_one_of_a_row():
+    assert set(gl.OPS if hasattr(gl, "OPS") else __import__("gradlab.graph").graph.OPS) >= set(
+        WRITTEN_OUT
+    )
