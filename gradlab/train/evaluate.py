@@ -45,7 +45,7 @@ class Evaluator:
     True
     """
 
-    def __init__(self, model: Module, executor: str = "numpy") -> None:
+    def __init__(self, model: Module, executor: str = "native") -> None:
         self.model = model
         self._forward = compile(model, executor)
 

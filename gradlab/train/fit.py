@@ -63,7 +63,7 @@ def fit(
     keep_best: bool = True,
     progress: bool = True,
     run: RunFolder | None = None,
-    executor: str = "numpy",
+    executor: str = "native",
 ) -> History:
     """Train a model, and leave it with its best or its last weights.
 

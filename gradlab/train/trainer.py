@@ -96,7 +96,7 @@ class Trainer:
         seed: int = 0,
         shuffle: bool = True,
         drop_last: bool = False,
-        executor: str = "numpy",
+        executor: str = "native",
     ) -> None:
         self.model = model
         self.loss = loss

@@ -27,6 +27,7 @@ from gradlab.graph.indexing import TAKE
 from gradlab.graph.op import Shape
 from gradlab.graph.tensor import Symbol
 
+FEW_ROWS, MANY_COLUMNS, BLOCK = 16, 1024, 256
 TRANSPOSED = {
     "matmul": (False, False),
     "matmul_nt": (False, True),
@@ -167,9 +168,8 @@ class _Assembly:
         turn_x, turn_y = TRANSPOSED[node.op.name]
         x, y = inputs
         batch = node.shape[:-2]
-        return MatrixProduct(
-            label, _matrices(x, turn_x, batch), _matrices(y, turn_y, batch), out, method="tiled"
-        )
+        factors = _matrices(x, turn_x, batch), _matrices(y, turn_y, batch)
+        return MatrixProduct(label, *_in_blocks(*factors, out), method="tiled")
 
     def _nest(self, number: int, group: Group, label: str) -> Nest:
         steps: list[Step] = []
@@ -288,6 +288,28 @@ def _matrices(x: Operand, turned: bool, batch: Shape) -> Operand:
         assert found is not None
         layout = found
     return Operand(x.buffer, layout.broadcast((*batch, *layout.shape[-2:])))
+
+
+def _in_blocks(x: Operand, y: Operand, out: Operand) -> tuple[Operand, Operand, Operand]:
+    """A product with few rows and many columns as a batch of products, each of some columns.
+
+    Threads can divide these, and each finds its columns of y in its cache for every row.
+    """
+    *batch, rows, columns = out.layout.shape
+    if batch or rows > FEW_ROWS or columns < MANY_COLUMNS or columns % BLOCK:
+        return x, y, out
+    count = columns // BLOCK
+
+    def cut(operand: Operand) -> Operand:
+        inner = operand.layout.shape[0]
+        layout = operand.layout.apply(lambda a: a.reshape(inner, count, BLOCK, copy=False))
+        assert layout is not None
+        moved = layout.apply(lambda a: a.transpose(1, 0, 2))
+        assert moved is not None
+        return Operand(operand.buffer, moved)
+
+    every = Operand(x.buffer, x.layout.broadcast((count, *x.layout.shape)))
+    return every, cut(y), cut(out)
 
 
 def _reduced(shape: Shape, axes: tuple[int, ...]) -> Layout:

@@ -56,6 +56,10 @@ def work(plan: Plan) -> int:
     return sum(kernel.flops for kernel in plan.kernels)
 
 
+def _is_tiny(plan: Plan) -> bool:
+    return work(plan) <= TINY
+
+
 def _provide_scratch(kernel: Kernel, plan: Plan) -> None:
     """Memory in which a kernel takes notes, for each thread its own."""
     if isinstance(kernel, MatrixProduct):
@@ -71,7 +75,7 @@ def _provide_scratch(kernel: Kernel, plan: Plan) -> None:
 
 def emit(plan: Plan, timed: bool = False) -> ir.Module:
     """The LLVM IR of a plan."""
-    return emit_program(plan, vector_bytes() // LANE_BYTES, work(plan) <= TINY, timed)
+    return emit_program(plan, vector_bytes() // LANE_BYTES, _is_tiny(plan), timed)
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ def compiled(graph: Graph, gathered: int, halt: int | None, threads: int, timed:
         return Compiled.unpack(payload)
     plan = make_plan(graph, gathered, halt, threads)
     machine = host()
-    code = machine.emit_object(optimized(emit(plan, timed), machine))
+    code = machine.emit_object(optimized(emit(plan, timed), machine, unroll=_is_tiny(plan)))
     blas = any(k.method == "blas" for k in plan.kernels if isinstance(k, MatrixProduct))
     made = Compiled(plan.arena, plan.threads, blas, len(plan.kernels), code)
     cache.put(key, made.pack())

@@ -65,6 +65,7 @@ class Fusion:
         self.kept: set[int] = set()
         self._scalars = scalars
         self._specials = specials
+        self._recorded = {id(node): number for number, node in enumerate(graph.nodes)}
         for symbol in (*graph.inputs, *(x for _, x in graph.captured)):
             self._own(symbol)
         for node in graph.nodes:
@@ -198,6 +199,8 @@ class Fusion:
                 gone.add(early)
         self.groups = [g for number, g in enumerate(self.groups) if number not in gone]
         for number, group in enumerate(self.groups):
+            # As recorded, so that equal computations are equal kernels.
+            group.nodes.sort(key=lambda node: self._recorded[id(node)])
             self.group_of |= dict.fromkeys(map(id, group.nodes), number)
 
     def _keep(self) -> None:

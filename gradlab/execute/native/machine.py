@@ -23,7 +23,7 @@ def host() -> llvm.TargetMachine:
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),
-        opt=3,
+        opt=1,  # the passes before it have done what matters
         jit=True,
     )
 
@@ -43,14 +43,20 @@ def vector_bytes() -> int:
     return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
 
 
-def optimized(module: ir.Module, machine: llvm.TargetMachine) -> llvm.ModuleRef:
-    """The module after LLVM's passes, its loops as loops over vectors of that machine."""
+def optimized(
+    module: ir.Module, machine: llvm.TargetMachine, unroll: bool = True
+) -> llvm.ModuleRef:
+    """The module after LLVM's passes, its loops as loops over vectors of that machine.
+
+    ``unroll=False`` leaves loops rolled and straight code as it is: longer loops run as fast so,
+    and are compiled in half the time.
+    """
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
     parsed = llvm.parse_assembly(str(module))
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = True
-    options.slp_vectorization = True
+    options.loop_unrolling = options.slp_vectorization = unroll
     passes = llvm.create_pass_builder(machine, options)
     passes.getModulePassManager().run(parsed, passes)
     return parsed

@@ -5,7 +5,9 @@ import numpy as np
 import gradlab as gl
 from gradlab import nn, optim
 from gradlab.execute.native import compiler
+from gradlab.execute.native.assemble import assemble
 from gradlab.execute.native.lower import lower
+from gradlab.execute.native.partition import divide
 from gradlab.execute.simplify import simplify
 from gradlab.graph import Spec, trace
 
@@ -39,3 +41,13 @@ def training_step(widths, batch=32, optimizer=None, activation="relu"):
 
     specs = (Spec((batch, widths[0])), Spec((batch,), np.int64), Spec((), np.float64, weak=True))
     return step, specs, model
+
+
+def staged(graph, threads):
+    """The plan of a lowered graph, however small, before its kernels are put into order."""
+    plan = assemble(graph)
+    plan.threads = threads
+    for kernel in plan.kernels:
+        compiler._provide_scratch(kernel, plan)
+    divide(plan)
+    return plan
