@@ -53,14 +53,14 @@ def memory(name: str) -> dict[str, float]:
     from benchmarks.peers import on_gradlab, task
 
     small = task.problem(task.named("64-64-10"))
-    on_gradlab.trainer(small.task, small.x, small.y).advance(1)
+    on_gradlab.updates(small.task, small.x, small.y, small.indices)(1)
     problem = task.problem(task.named(name))
-    x, y, chosen = problem.x, problem.y, problem.task
+    x, y, chosen, rows = problem.x, problem.y, problem.task, problem.indices
     del problem  # its own copy of the weights
     before = _status("VmRSS")
-    trainer = on_gradlab.trainer(chosen, x, y)
+    run = on_gradlab.updates(chosen, x, y, rows)
     for _ in range(3):
-        trainer.advance(2)
+        run(2)
     return {"growth": _status("VmHWM") - before}
 
 

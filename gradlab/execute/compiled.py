@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import MethodType
 from typing import Any, Protocol
 
@@ -38,8 +38,12 @@ class Program(Protocol):
         rows: Array,
         inputs: Sequence[Array],
         state: Mapping[Variable, Array],
+        given: Set[Variable] = frozenset(),
     ) -> tuple[list[Array], dict[Variable, Array]]:
         """Emitted values and new state, from one update for each row of row numbers."""
+
+    def settled(self, array: Array) -> Array:
+        """An array as this executor updates it in place: itself, or a copy that lies better."""
 
     def many(
         self, data: Sequence[Array], runs: Iterable[Run]

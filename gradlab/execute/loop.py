@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gradlab.errors import ShapeError
+from gradlab.errors import ArgumentError, DTypeError, ShapeError
 from gradlab.execute.compiled import Run, program
 from gradlab.graph import Graph, Tensor, Variable
 from gradlab.graph.dtypes import Array
+
+LARGE = 1 << 20
+"""Bytes from which on a Variable's array is worth not copying."""
 
 
 class Loop:
@@ -24,6 +29,10 @@ class Loop:
         executor: which executor runs it.
         halt: number of an emitted boolean; the run ends after the first update at which it is
             False. None: it never ends early.
+
+    Raises:
+        ShapeError: data whose rows do not fit the graph's inputs, or stepped inputs that are no
+            single numbers.
 
     >>> from gradlab.graph import Spec, Variable, trace
     >>> w = Variable(0.0)
@@ -42,28 +51,54 @@ class Loop:
         executor: str = "native",
         halt: int | None = None,
     ) -> None:
+        symbols = graph.inputs[: len(data)]
+        if len(symbols) < len(data):
+            raise ShapeError(f"{len(data)} arrays of data for a graph with {len(symbols)} inputs")
+        for number, (array, symbol) in enumerate(zip(data, symbols, strict=True)):
+            if not symbol.shape or np.shape(array)[1:] != symbol.shape[1:] or not np.ndim(array):
+                raise ShapeError(
+                    f"data[{number}] has shape {np.shape(array)}; the graph takes batches of shape "
+                    f"{symbol.shape}, so its rows must have shape {symbol.shape[1:]}"
+                )
+        batches = {symbol.shape[0] for symbol in symbols}
+        if len(batches) > 1:
+            raise ShapeError(f"the gathered inputs have batches of {sorted(batches)} rows")
+        for symbol in graph.inputs[len(data) :]:
+            if symbol.shape:
+                raise ShapeError(f"a stepped input is a single number, not of shape {symbol.shape}")
+        self.batch = batches.pop() if batches else None
         self.program = program(graph, executor, len(data), halt)
         self.data = [
-            np.require(np.asarray(array).astype(x.dtype, casting="same_kind"), None, ["C", "A"])
-            for array, x in zip(data, graph.inputs, strict=False)
+            np.require(
+                np.asarray(array).astype(x.dtype, casting="same_kind", copy=False), None, ["C", "A"]
+            )
+            for array, x in zip(data, symbols, strict=True)
         ]
 
     def run(self, indices: ArrayLike, stepped: Sequence[Sequence[float]] | Array) -> list[Array]:
         """Do one update for each row of ``indices``; the emitted values, one array an output.
+
+        Large arrays that only their Variables hold are updated where they lie, without a copy; if
+        the run fails, these are lost.
 
         Args:
             indices: rows of the data for each update, of shape (updates, batch).
             stepped: the numbers for each update, of shape (updates, stepped inputs).
 
         Raises:
-            ShapeError: a row that the data do not have, or numbers for another count of updates.
+            ShapeError: a row that the data do not have, rows of another batch size, or numbers for
+            another count of updates.
+        DTypeError: indices that are no whole numbers.
         """
         graph = self.program.graph
         rows = self._rows(indices)
         inputs = self._numbers(stepped, len(rows))
         variables = dict.fromkeys(v for v, _ in (*graph.captured, *graph.assigned))
+        given = {v for v, _ in graph.assigned if v.held.value.nbytes >= LARGE and _is_alone(v)}
+        for variable in given:  # one by one, so that never two copies of all are there
+            variable.assign(Tensor(self.program.settled(variable.held.value)))
         state = {variable: variable.held.value for variable in variables}
-        emitted, new = self.program.updates(self.data, rows, inputs, state)
+        emitted, new = self.program.updates(self.data, rows, inputs, state, given)
         for variable, value in new.items():
             variable.assign(Tensor(value))
         return emitted
@@ -89,7 +124,8 @@ class Loop:
             For each model the new values of the Variables, and the emitted values.
 
         Raises:
-            ShapeError: as in ``run``; or a state of another shape.
+            ShapeError, DTypeError: as in ``run``; or a state of another shape.
+        ArgumentError: not as many of each, or a state of a Variable that the graph does not use.
 
         >>> from gradlab.graph import Spec, Variable, trace
         >>> w = Variable(0.0)
@@ -105,9 +141,12 @@ class Loop:
         held = {v: v.held.value for v, _ in (*graph.captured, *graph.assigned)}
 
         def runs() -> Iterator[Run]:
-            for state, rows, numbers in zip(states, indices, stepped, strict=True):
+            for model in zip_longest(states, indices, stepped):
+                if any(part is None for part in model):
+                    raise ArgumentError("states, indices and stepped must be for as many models")
+                state, rows, numbers = model
                 checked = self._rows(rows)
-                yield checked, self._numbers(numbers, len(checked)), held | _checked(state)
+                yield checked, self._numbers(numbers, len(checked)), held | _checked(state, held)
 
         found = self.program.many(self.data, runs())
         return [(new, emitted) for emitted, new in found]
@@ -115,13 +154,18 @@ class Loop:
     def _rows(self, indices: ArrayLike) -> Array:
         """Numbers of rows, none negative, all there."""
         rows = np.asarray(indices)
-        count = min((len(array) for array in self.data), default=0)
-        if rows.size == 0:
-            return rows.astype(np.int64)
+        if rows.ndim != 2 or (self.batch is not None and rows.shape[1] != self.batch):
+            wanted = "(updates, batch)" if self.batch is None else f"(updates, {self.batch})"
+            raise ShapeError(f"indices have shape {rows.shape}; give a matrix of shape {wanted}")
+        if rows.size == 0 or not self.data:
+            return np.zeros(rows.shape, np.int64)
+        if rows.dtype.kind not in "iu":
+            raise DTypeError(f"indices must be whole numbers, not {rows.dtype}")
+        count = min(len(array) for array in self.data)
         low, high = int(rows.min()), int(rows.max())
-        if self.data and not -count <= low <= high < count:
+        if not -count <= low <= high < count:
             raise ShapeError(f"rows {low} to {high} are asked of data with {count} rows")
-        return np.require(rows % count if low < 0 and count else rows, np.int64, ["C", "A"])
+        return np.require(rows % count if low < 0 else rows, np.int64, ["C", "A"])
 
     def _numbers(self, stepped: Sequence[Sequence[float]] | Array, updates: int) -> list[Array]:
         """For each stepped input its numbers, one for each update."""
@@ -137,13 +181,42 @@ class Loop:
         return [np.ascontiguousarray(numbers[:, i], x.dtype) for i, x in enumerate(symbols)]
 
 
-def _checked(state: Mapping[Variable, ArrayLike]) -> dict[Variable, Array]:
+def _checked(
+    state: Mapping[Variable, ArrayLike], known: Mapping[Variable, Array]
+) -> dict[Variable, Array]:
     """Values as arrays of their Variables' dtype and shape."""
-    found = {variable: np.asarray(value, variable.dtype) for variable, value in state.items()}
-    for variable, value in found.items():
-        if value.shape != variable.shape:
-            name = variable.name or "a variable"
+    found = {}
+    for variable, value in state.items():
+        name = variable.name or "a variable"
+        if variable not in known:
+            raise ArgumentError(f"a state has a value for {name}, which the graph does not use")
+        found[variable] = np.asarray(value, variable.dtype)
+        if found[variable].shape != variable.shape:
             raise ShapeError(
-                f"{name} has shape {variable.shape}, its value in a state {value.shape}"
+                f"a state has shape {found[variable].shape} for {name}, which is {variable.shape}"
             )
     return found
+
+
+def _is_alone(variable: Variable) -> bool:
+    """Whether nobody but the Variable holds its array, or another look at the same memory."""
+    tensor, array, memory = _references(variable)
+    return (tensor, array) == _ALONE[:2] and memory in (0, _ALONE[2])
+
+
+def _references(variable: Variable) -> tuple[int, int, int]:
+    """How often its tensor, its array, and the memory that is part of (0: none) are referred to."""
+    tensor = variable.held
+    array = tensor.value
+    memory = 0 if array.base is None else sys.getrefcount(array.base)
+    return sys.getrefcount(tensor), sys.getrefcount(array), memory
+
+
+def _view() -> Variable:
+    made = Variable(0.0)
+    made.assign(Tensor(np.empty(8, np.uint8)[:4].view(np.float32).reshape(())))
+    return made
+
+
+_ALONE = _references(_view())
+"""Of a Variable whose array is part of memory that nothing else uses."""

@@ -46,7 +46,7 @@ class Stretch:
 
     def goes_on_with(self, other: Stretch) -> bool:
         """Whether both can be one."""
-        return self.rows.shape[1] == other.rows.shape[1]
+        return bool(self.rows.shape[1] == other.rows.shape[1])
 
     @staticmethod
     def join(parts: Sequence[Stretch]) -> Stretch:

@@ -104,3 +104,240 @@ def test_no_updates_leave_everything_as_it_was():
     emitted = loop_of(model).run(ROWS[:0], RATES[:0, None])
     assert [x.shape for x in emitted] == [(0,), (0,), (0, 3)]
     same(model.state(), Model().state())
+
+
+# --- rows and numbers ---------------------------------------------------------------------------
+
+EXECUTORS = ("native", "numpy")
+
+
+BATCH, RATE = Spec((4, 3)), Spec(weak=True)
+
+
+def adding_loop(executor="native", data=X, specs=(BATCH, RATE)):
+    w = gl.Variable(np.zeros(3, np.float32), name="w")
+
+    def step(x, rate):
+        w.assign(w + rate * x.sum(0))
+        return w
+
+    return Loop(trace(step, *specs), data if isinstance(data, list) else [data], executor), w
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint16, np.int32])
+def test_rows_may_be_whole_numbers_of_any_dtype(executor, dtype):
+    loop, w = adding_loop(executor, np.repeat(X, 15, 0))  # more rows than an int8 can count
+    loop.run(np.array([[0, 1, 2, 120]], dtype), [[1.0]])
+    np.testing.assert_allclose(w, np.repeat(X, 15, 0)[[0, 1, 2, 120]].sum(0), rtol=1e-6)
+
+
+SMALL = pytest.mark.xfail(strict=True, reason="the number of rows overflows the rows' dtype")
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("dtype", [np.int64, pytest.param(np.int8, marks=SMALL)])
+def test_negative_rows_count_from_the_end(executor, dtype):
+    data = np.repeat(X, 15, 0)
+    loop, w = adding_loop(executor, data)
+    loop.run(np.array([[-1, -100, 0, -1]], dtype), [[1.0]])
+    np.testing.assert_allclose(w, data[[-1, -100, 0, -1]].sum(0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("row", [20, -21, 2**40])
+def test_rows_that_are_not_there_change_nothing(executor, row):
+    loop, w = adding_loop(executor)
+    with pytest.raises(gl.errors.ShapeError, match="of data with 20 rows"):
+        loop.run([[0, 1, 2, 3], [0, 1, 2, row]], [[1.0]] * 2)
+    assert not w.numpy().any()
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize(
+    "rows", [[[0, 1, 2]], [[0, 1, 2, 3, 4]], [0, 1, 2, 3], 5, [[[0, 1, 2, 3]]]]
+)
+def test_rows_of_another_batch_size(executor, rows):
+    loop, _ = adding_loop(executor)
+    with pytest.raises(gl.errors.ShapeError, match=r"give a matrix of shape \(updates, 4\)"):
+        loop.run(rows, [[1.0]])
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("rows", [np.full((1, 4), 1.5), np.ones((1, 4), bool)])
+def test_rows_that_are_no_whole_numbers(executor, rows):
+    loop, _ = adding_loop(executor)
+    with pytest.raises(gl.errors.DTypeError, match="whole numbers"):
+        loop.run(rows, [[1.0]])
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("stepped", [[[1.0]], [[1.0], [2.0], [3.0]], [[1.0, 2.0]] * 2, [1.0, 2.0]])
+def test_numbers_for_other_updates_or_inputs(executor, stepped):
+    loop, w = adding_loop(executor)
+    with pytest.raises(gl.errors.ShapeError, match="give 1 numbers for each of the 2 updates"):
+        loop.run(ROWS[:2], stepped)
+    assert not w.numpy().any()
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_data_and_inputs_that_do_not_fit_the_graph(executor):
+    wrong = [
+        ("shape", {"data": X[:, :2]}),
+        ("shape", {"data": X[:, 0]}),
+        ("3 arrays of data", {"data": [X, X, X]}),
+        ("shape", {"data": [X, X[:, 0]]}),
+        ("single number", {"specs": (BATCH, Spec((3,)))}),
+    ]
+    for message, options in wrong:
+        with pytest.raises(gl.errors.ShapeError, match=message):
+            adding_loop(executor, **options)
+
+
+# --- many models --------------------------------------------------------------------------------
+
+
+def seeds(model, count):
+    """A state of the model for each number: other weights, other random numbers."""
+    for i in range(count):
+        numbers = np.random.default_rng(i)
+        yield {
+            model.w: numbers.normal(size=3).astype(np.float32),
+            model.v: np.zeros(3, np.float32),
+            model.stream.key: gl.RandomStream(i).key.numpy(),
+        }
+
+
+def batches(count):
+    """Rows and rates of each model; not all train equally long."""
+    numbers = np.random.default_rng(5)
+    lengths = [12 + i % 3 for i in range(count)]
+    rows = [numbers.integers(0, 20, (n, 4)) for n in lengths]
+    rates = [np.full((n, 1), 0.01 * (i + 1)) for i, n in enumerate(lengths)]
+    return rows, rates
+
+
+def one_by_one(executor, count, **options):
+    found = []
+    rows, rates = batches(count)
+    for i in range(count):
+        model = Model()
+        loop = loop_of(model, executor=executor, **options)
+        for variable, value in list(seeds(model, count))[i].items():
+            variable.assign(gl.tensor(value))
+        emitted = loop.run(rows[i], rates[i])
+        found.append([*model.state(), *emitted])
+    return found
+
+
+def all_at_once(executor, count, **options):
+    model = Model()
+    before = model.state()
+    loop = loop_of(model, executor=executor, **options)
+    results = loop.run_many(seeds(model, count), *(iter(x) for x in batches(count)))
+    same(model.state(), before)  # the Variables keep what they hold
+    order = (model.w, model.v, model.count, model.stream.count)
+    return [[*(new[v] for v in order), *emitted] for new, emitted in results]
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_many_models_are_what_each_is_alone_bit_for_bit(executor):
+    alone, together = one_by_one(executor, 7), all_at_once(executor, 7)
+    assert len(together) == 7
+    for x, y in zip(alone, together, strict=True):
+        same(x, y)
+    losses = [x[4] for x in together]
+    assert [len(x) for x in losses] == [12, 13, 14, 12, 13, 14, 12]
+    assert len({x.tobytes() for x in losses}) == 7
+
+
+def test_executors_agree_about_many_models():
+    for x, y in zip(all_at_once("native", 5), all_at_once("numpy", 5), strict=True):
+        for a, b in zip(x, y, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_model_that_halts_or_diverges_is_alone_with_it(executor):
+    model = Model()
+    loop = loop_of(model, executor=executor, halt=1)
+    rows = [ROWS] * 4
+    rates = [RATES[:, None], np.full((15, 1), 1e30), RATES[:, None] * 0.5, RATES[:, None]]
+    states = list(seeds(model, 4))
+    states[3] = states[3] | {model.w: np.full(3, np.nan, np.float32)}
+    found = loop.run_many(states, rows, rates)
+    for i, (new, (losses, going, _)) in enumerate(found):
+        assert going[:-1].all()
+        assert len(losses) == 15 or not going[-1]
+        alone = Model()
+        loop = loop_of(alone, executor=executor, halt=1)
+        for variable, value in zip((alone.w, alone.v, alone.stream.key), states[i].values(),
+                                   strict=True):  # fmt: skip
+            variable.assign(gl.tensor(value))
+        same([losses], loop.run(ROWS, rates[i])[:1])
+        np.testing.assert_array_equal(new[model.w], alone.w.numpy())
+    assert len(found[3][1][0]) == 1  # NaN is not larger than anything
+    assert not np.isfinite(found[1][0][model.w]).all() or len(found[1][1][0]) < 15
+    assert np.isfinite(found[0][1][0]).all()
+    assert np.isfinite(found[2][1][0]).all()
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_states_are_taken_as_they_are_needed(executor):
+    """A thousand models' slots need not be in memory at once."""
+    loop, w = adding_loop(executor)
+    results = loop.run_many(
+        ({w: np.full(3, float(i))} for i in range(40)),
+        (ROWS[:2] for _ in range(40)),
+        (np.full((2, 1), i / 8) for i in range(40)),
+    )
+    moved = X[ROWS[:2].ravel()].sum(0)
+    for i, (new, _) in enumerate(results):
+        assert new[w].dtype == np.float32
+        np.testing.assert_allclose(new[w], i + i / 8 * moved, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_what_a_state_leaves_out_the_variables_hold(executor):
+    loop, w = adding_loop(executor)
+    w.assign(gl.tensor([1.0, 2.0, 3.0]))
+    ((new, _),) = loop.run_many([{}], [ROWS[:1]], [[[0.0]]])
+    np.testing.assert_array_equal(new[w], [1.0, 2.0, 3.0])
+    assert loop.run_many([], [], []) == []
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_wrong_model_among_many(executor):
+    loop, w = adding_loop(executor)
+    good = {w: np.zeros(3)}, ROWS[:2], [[1.0]] * 2
+    stranger = gl.Variable(1.0, name="stranger")
+    wrong = [
+        (gl.errors.ShapeError, "shape .* w", ({w: np.zeros(4)}, *good[1:])),
+        (gl.errors.ArgumentError, "stranger", ({stranger: 1.0}, *good[1:])),
+        (gl.errors.ShapeError, "of data with 20 rows", (good[0], [[0, 1, 2, 20]] * 2, good[2])),
+        (gl.errors.ShapeError, "for each of the 2 updates", (*good[:2], [[1.0]])),
+    ]
+    for error, message, bad in wrong:
+        with pytest.raises(error, match=message):
+            loop.run_many(*zip(good, bad, good, strict=True))
+    with pytest.raises(gl.errors.ArgumentError, match="as many models"):
+        loop.run_many([good[0]] * 2, [good[1]] * 3, [good[2]] * 3)
+    assert not w.numpy().any()
+
+
+def test_an_index_out_of_range_in_one_model_is_an_error():
+    w, start = gl.Variable(np.arange(5.0)), gl.Variable(0, trainable=False)
+
+    def step(x):
+        start.assign(start + 1)
+        return w[start] + x.sum()
+
+    loop = Loop(trace(step, Spec((4, 3), "float64")), [X])
+    rows, none = [ROWS[:3]] * 2, [[[]] * 3] * 2
+    fine = loop.run_many([{start: 0}, {start: -6}], rows, none)
+    sums = [X[r].astype(float).sum() for r in ROWS[:3]]
+    np.testing.assert_allclose(fine[0][1][0] - sums, [1, 2, 3], atol=1e-5)
+    np.testing.assert_allclose(fine[1][1][0] - sums, [0, 1, 2], atol=1e-5)
+    with pytest.raises(gl.errors.ShapeError, match="index is out of range"):
+        loop.run_many([{start: 0}, {start: -9}], rows, none)
+    assert int(start) == 0

@@ -27,7 +27,6 @@ from gradlab.graph.indexing import TAKE
 from gradlab.graph.op import Shape
 from gradlab.graph.tensor import Symbol
 
-FEW_ROWS, MANY_COLUMNS, BLOCK = 16, 1024, 256
 TRANSPOSED = {
     "matmul": (False, False),
     "matmul_nt": (False, True),
@@ -106,7 +105,7 @@ class _Assembly:
                 number = self.fusion.group_of[id(x)]
                 old = symbols.get(variable)
                 last = -1 if old is None else readers.get(id(old), -1)
-                if last < number or (last == number and self._in_place(old, number)):
+                if last < number or (last == number and self._in_place(old, x)):
                     self.buffer[id(x)] = self.state[variable]
         for i, x in enumerate(self.graph.outputs):
             made = self._new("output", i, x.dtype, x.size)
@@ -132,17 +131,16 @@ class _Assembly:
                 last[id(root)] = len(self.fusion.groups)  # copied at the end
         return last
 
-    def _in_place(self, old: Tensor | None, number: int) -> bool:
+    def _in_place(self, old: Tensor | None, new: Tensor) -> bool:
         """Whether a nest reads a tensor only at the very place that it writes next."""
-        group = self.fusion.groups[number]
+        assert isinstance(new, Symbol)
+        assert new.op is not None
+        group = self.fusion.groups[self.fusion.group_of[id(new)]]
         if group.kind != "nest" or old is None or old.shape != group.shape:
             return False
-        for node in group.nodes:
-            assert node.op is not None
-            for x in node.inputs:
-                if not is_immediate(x) and self.fusion.root[id(x)] is old and x is not old:
-                    return False
-        return True
+        if new.op.name not in ELEMENTWISE:  # a reduction starts anew where the old value is
+            return False
+        return all(x is old or root is not old for root, x in self.fusion.reads(group))
 
     def _operand(self, x: Tensor) -> Operand:
         root = self.fusion.root[id(x)]
@@ -168,8 +166,8 @@ class _Assembly:
         turn_x, turn_y = TRANSPOSED[node.op.name]
         x, y = inputs
         batch = node.shape[:-2]
-        factors = _matrices(x, turn_x, batch), _matrices(y, turn_y, batch)
-        return MatrixProduct(label, *_in_blocks(*factors, out), method="tiled")
+        x, y = _matrices(x, turn_x, batch), _matrices(y, turn_y, batch)
+        return MatrixProduct(label, x, y, out, method="tiled")
 
     def _nest(self, number: int, group: Group, label: str) -> Nest:
         steps: list[Step] = []
@@ -288,28 +286,6 @@ def _matrices(x: Operand, turned: bool, batch: Shape) -> Operand:
         assert found is not None
         layout = found
     return Operand(x.buffer, layout.broadcast((*batch, *layout.shape[-2:])))
-
-
-def _in_blocks(x: Operand, y: Operand, out: Operand) -> tuple[Operand, Operand, Operand]:
-    """A product with few rows and many columns as a batch of products, each of some columns.
-
-    Threads can divide these, and each finds its columns of y in its cache for every row.
-    """
-    *batch, rows, columns = out.layout.shape
-    if batch or rows > FEW_ROWS or columns < MANY_COLUMNS or columns % BLOCK:
-        return x, y, out
-    count = columns // BLOCK
-
-    def cut(operand: Operand) -> Operand:
-        inner = operand.layout.shape[0]
-        layout = operand.layout.apply(lambda a: a.reshape(inner, count, BLOCK, copy=False))
-        assert layout is not None
-        moved = layout.apply(lambda a: a.transpose(1, 0, 2))
-        assert moved is not None
-        return Operand(operand.buffer, moved)
-
-    every = Operand(x.buffer, x.layout.broadcast((count, *x.layout.shape)))
-    return every, cut(y), cut(out)
 
 
 def _reduced(shape: Shape, axes: tuple[int, ...]) -> Layout:

@@ -14,6 +14,7 @@ from gradlab.execute.native.assemble import assemble
 from gradlab.execute.native.cache import DiskCache, cache_folder
 from gradlab.execute.native.emit.program import emit_program
 from gradlab.execute.native.emit.special import SPECIALS
+from gradlab.execute.native.fuse import is_arange
 from gradlab.execute.native.machine import host, identity, optimized, vector_bytes
 from gradlab.execute.native.memory import place
 from gradlab.execute.native.partition import divide
@@ -144,10 +145,12 @@ def content(graph: Graph, gathered: int, halt: int | None, threads: int, timed: 
     def name(x: Tensor) -> Any:
         if id(x) in numbers:
             return numbers[id(x)]
-        if isinstance(x, Symbol) or x.size > 1:
-            numbers[id(x)] = len(numbers)
-            return (numbers[id(x)], x.shape, str(x.dtype))
-        return (x.value.tobytes(), x.shape, str(x.dtype))
+        numbers[id(x)] = len(numbers)
+        first = (numbers[id(x)], x.shape, str(x.dtype))
+        # Of constants only single numbers are part of the code, and that others count rows.
+        if isinstance(x, Symbol):
+            return first
+        return (*first, x.value.tobytes() if x.size == 1 else is_arange(x))
 
     for symbol in (*graph.inputs, *(x for _, x in graph.captured)):
         lines.append(name(symbol))

@@ -17,7 +17,7 @@ def explain(plan: Plan, seconds: Sequence[float] = ()) -> str:
     thread does; ``/n`` tells into how many parts the others can be divided. ``seconds`` adds what
     each kernel took.
     """
-    rows = [("kernel", "does", "ops", "bytes", "threads", "for")]
+    rows: list[tuple[str, ...]] = [("kernel", "does", "ops", "bytes", "threads", "for")]
     rows += [
         (
             f"{i}",

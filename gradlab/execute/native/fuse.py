@@ -141,6 +141,10 @@ class Fusion:
         given = (x for x in node.inputs if not is_immediate(x))
         return [(self.root[id(x)], x) for x in given]
 
+    def reads(self, group: Group) -> list[tuple[Tensor, Tensor]]:
+        """The tensors in memory that a group's nodes read, each with its root before it."""
+        return [pair for node in group.nodes for pair in self._given(node)]
+
     def _at_hand(self, x: Tensor, made: int, shape: Shape) -> bool:
         """Whether within that group, at each position, the value of x is in a register."""
         if made < 0 or self.root[id(x)] is not x:

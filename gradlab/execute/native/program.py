@@ -6,7 +6,7 @@ import ctypes
 import functools
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import nullcontext
 from typing import Any
 
@@ -131,6 +131,7 @@ class NativeProgram:
         rows: Array,
         inputs: Sequence[Array],
         state: Mapping[Variable, Array],
+        given: Set[Variable] = frozenset(),
     ) -> tuple[list[Array], dict[Variable, Array]]:
         """One update for each row of row numbers: emitted values, and the new state.
 
@@ -139,10 +140,20 @@ class NativeProgram:
             rows: their numbers, int64 of shape (updates, batch).
             inputs: numbers of each of the other inputs, one an update, contiguous.
             state: the Variables' values.
+            given: Variables whose arrays nobody else uses, so that the new state may take their
+                place.
         """
-        own = self._own(state)
+        own = self._own(state, given)
         emitted, done = self._call(len(rows), data, rows, inputs, own)
         return [x[:done] for x in emitted], {v: own[v] for v, _ in self.graph.assigned}
+
+    def settled(self, array: Array) -> Array:
+        """An array where machine code can update it in place: itself, or a copy of it."""
+        if _fits(array):
+            return array
+        made = _aligned(array.shape, array.dtype)
+        np.copyto(made, array)
+        return made
 
     def many(
         self,
@@ -158,12 +169,16 @@ class NativeProgram:
         """The same program for one thread."""
         return NativeProgram(self.graph, self.gathered, self.halt, threads=1, timed=self._timed)
 
-    def _own(self, state: Mapping[Variable, Array]) -> dict[Variable, Array]:
-        """Memory for every Variable; what is written is a copy, so that the given stays."""
+    def _own(
+        self, state: Mapping[Variable, Array], given: Set[Variable] = frozenset()
+    ) -> dict[Variable, Array]:
+        """Memory for every Variable; what is written is a copy, unless it is given away."""
         written = {variable for variable, _ in self.graph.assigned}
         own = {}
         for variable in self.variables:
-            if variable in written:
+            if variable in given and _fits(state[variable]):
+                own[variable] = state[variable]
+            elif variable in written:
                 own[variable] = made = _aligned(variable.shape, variable.dtype)
                 if variable in state:
                     np.copyto(made, state[variable])
@@ -208,6 +223,11 @@ def _aligned(shape: Shape, dtype: npt.DTypeLike) -> Array:
     whole = np.empty(size + LINE, np.uint8)
     start = -_address(whole) % LINE
     return whole[start : start + size].view(dtype).reshape(shape)
+
+
+def _fits(array: Array) -> bool:
+    """Whether machine code can write to an array where it lies."""
+    return array.flags.c_contiguous and array.flags.writeable and _address(array) % LINE == 0
 
 
 def _address(array: Array) -> int:

@@ -10,6 +10,9 @@ from gradlab.execute.native.plan import Buffer, Kernel, Plan, Range
 SMALL = 6000
 """Operations and bytes of a kernel that is not worth a barrier."""
 
+LARGE = 1 << 20
+"""Bytes of new memory for which a barrier is worth it."""
+
 
 def schedule(plan: Plan) -> None:
     """Put the kernels into an order with few barriers and little memory in use.
@@ -80,7 +83,11 @@ class _Scheduler:
     def take(self, number: int) -> None:
         """Make a kernel the next one."""
         kernel, own = self.kernels[number], self.accesses[number]
-        if self._waits(own):
+        if self.threads > 1 and self._growth(number) >= LARGE:
+            # To wait takes no time beside such a kernel, and memory given back so far is free.
+            kernel.barrier = True
+            self.since = {}
+        elif self._waits(own):
             alone = self._by_one_thread(kernel)
             if alone is not None:
                 own = alone

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,7 @@ class NumpyProgram:
         rows: Array,
         inputs: Sequence[Array],
         state: Mapping[Variable, Array],
+        given: Set[Variable] = frozenset(),
     ) -> tuple[list[Array], dict[Variable, Array]]:
         """One update for each row of row numbers: emitted values, and the new state.
 
@@ -90,12 +91,13 @@ class NumpyProgram:
             rows: their numbers, of shape (updates, batch).
             inputs: numbers of each of the other inputs, one an update.
             state: the Variables' values.
+            given: Variables whose arrays may be overwritten; here none is.
         """
         values = dict(state)
         emitted: list[list[Array]] = []
         for i, picked in enumerate(rows):
-            given = [array[picked] for array in data] + [numbers[i] for numbers in inputs]
-            outputs, assigned = self.run(given, [values[v] for v, _ in self.graph.captured])
+            taken = [array[picked] for array in data] + [numbers[i] for numbers in inputs]
+            outputs, assigned = self.run(taken, [values[v] for v, _ in self.graph.captured])
             values |= zip((v for v, _ in self.graph.assigned), assigned, strict=True)
             emitted.append(outputs)
             if self.halt is not None and not outputs[self.halt]:
@@ -109,6 +111,10 @@ class NumpyProgram:
             ],
             {v: values[v] for v, _ in self.graph.assigned},
         )
+
+    def settled(self, array: Array) -> Array:
+        """The array itself: nothing is updated in place."""
+        return array
 
     def many(
         self,

@@ -1,107 +1,157 @@
-"""Copies of blocks of B as panels: narrow strips that lie in memory as the tiles read them."""
+"""Copies of blocks of A and B as panels: narrow strips that lie in memory as the tiles read them.
+
+The functions are shared by all products of a module.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from llvmlite import ir
-
 from gradlab.execute.native.emit.element import I64, index
 from gradlab.execute.native.emit.rolled import least, loop
-from gradlab.execute.native.product.vectors import Piece, load, shuffle, store, transpose
+from gradlab.execute.native.product.shared import rows_from, shared
+from gradlab.execute.native.product.vectors import Piece, load, shuffle, store
+
+TERMS = 4
+"""Terms of a block that is transposed."""
 
 
-def panel(
+def panels(
     b: Any,
     source: Any,
     strides: tuple[int, int],
     target: Any,
-    columns: int,
-    parts: Sequence[Piece],
+    width: int,
+    part: Piece,
     length: Any,
+    count: Any,
+    step: int,
     shortest: int,
+    apart: int,
 ) -> None:
-    """Copy ``length`` rows of a panel's pieces; rows lie ``columns`` elements apart then.
+    """Copy ``length`` terms of neighbouring panels, each one's pieces.
 
-    ``shortest`` is the least length there can be.
+    Args:
+        b: the builder.
+        source: where the first lies.
+        strides: from one term to the next, and along a panel's pieces.
+        target: where the copies go.
+        width: elements from one term to the next in a copy.
+        parts: the pieces of each panel.
+        length: how many terms.
+        count: how many panels.
+        step: from one copy to the next.
+        shortest: the least length there can be.
+        apart: pieces' elements from one panel to the next.
     """
-    b_k, b_col = strides
-    lanes = max(part.lanes for part in parts)
-    side = min(lanes, 1 << (shortest.bit_length() - 1))
-    if b_col == 1:
-        with loop(b, index(0), length) as p:
-            row, to = (
-                b.gep(source, [b.mul(p, index(b_k))]),
-                b.gep(target, [b.mul(p, index(columns))]),
-            )
-            for part in parts:
-                at = index(part.start)
-                store(b, load(b, b.gep(row, [at]), part), b.gep(to, [at]), part)
-    elif (b_k, b_col, shortest) == (1, 2, 2):
-        for part in parts:
-            both = Piece(0, 2 * part.lanes, 2 * part.valid)
-            pairs = load(b, b.gep(source, [index(2 * part.start)]), both)
-            for p in range(2):
-                row = shuffle(b, pairs, pairs, range(p, both.lanes, 2))
-                store(b, row, b.gep(target, [index(p * columns + part.start)]), part)
-    elif b_k == 1 and side >= 4:
-        _transposed(b, source, b_col, target, columns, parts, length, side)
-    else:
-        width = sum(part.valid for part in parts)
-        with loop(b, index(0), index(width)) as j, loop(b, index(0), length) as p:
-            place = b.add(b.mul(p, index(b_k)), b.mul(j, index(b_col)))
-            to = b.gep(target, [b.add(b.mul(p, index(columns)), j)])
-            b.store(b.load(b.gep(source, [place])), to)
+    along, across = strides
+    if across == 1:
+        copy = _rows(b.module, source.type.pointee, width, apart, part)
+        b.call(copy, [source, index(along), target, length, count, index(step)])
+        return
+    if along == 1 and shortest >= TERMS and width % TERMS == 0:
+        side = 2 * TERMS if width % (2 * TERMS) == 0 else TERMS
+        copy = _transposed(b.module, source.type.pointee, side)
+        sizes = [index(number) for number in (part.valid, width, apart, step)]
+        b.call(copy, [source, index(across), target, length, count, *sizes])
+        return
+    with loop(b, index(0), count) as t:
+        first = b.gep(source, [b.mul(t, index(apart * across))])
+        to = b.gep(target, [b.mul(t, index(step))])
+        if (along, across, shortest) == (1, 2, 2):
+            _pairs(b, first, to, width, part)
+        else:
+            one_by_one(b, first, strides, to, width, index(part.valid), length)
 
 
-def _transposed(
-    b: Any,
-    source: Any,
-    b_col: int,
-    target: Any,
-    columns: int,
-    parts: Sequence[Piece],
-    length: Any,
-    side: int,
+def one_by_one(
+    b: Any, source: Any, strides: tuple[int, int], target: Any, width: int, valid: Any, length: Any
 ) -> None:
-    """In square blocks; the last ones overlap those before them."""
-    block = _block(b.module, source.type.pointee, side)
-    width = sum(part.valid for part in parts)
-    groups = index(-(-width // side))
-    steps = b.sdiv(b.add(length, index(side - 1)), index(side))
-    with loop(b, index(0), groups) as group, loop(b, index(0), steps) as step:
-        j = b.mul(group, index(side))
-        p = least(b, b.mul(step, index(side)), b.sub(length, index(side)))
-        start = b.gep(source, [b.add(p, b.mul(j, index(b_col)))])
-        to = b.gep(target, [b.add(b.mul(p, index(columns)), j)])
-        b.call(block, [start, index(b_col), b.sub(index(width), j), to, index(columns)])
+    """Copy a panel of any strides."""
+    along, across = strides
+    with loop(b, index(0), valid) as j, loop(b, index(0), length) as p:
+        place = b.add(b.mul(p, index(along)), b.mul(j, index(across)))
+        to = b.gep(target, [b.add(b.mul(p, index(width)), j)])
+        b.store(b.load(b.gep(source, [place])), to)
 
 
-def _block(module: Any, kind: Any, side: int) -> Any:
-    """``void(source, stride, valid, target, stride)``: a block's transpose.
+def _pairs(b: Any, source: Any, target: Any, width: int, part: Piece) -> None:
+    """Copy a panel of two terms that lie side by side."""
+    pairs = load(b, source, Piece(0, 2 * part.lanes, 2 * part.valid))
+    for p in range(2):
+        row = shuffle(b, pairs, pairs, range(p, 2 * part.lanes, 2))
+        store(b, row, b.gep(target, [index(p * width)]), part)
 
-    Rows beyond the valid ones are the last valid one again.
+
+def _rows(module: Any, kind: Any, width: int, apart: int, part: Piece) -> Any:
+    """``void(source, stride, target, length, count, step)``: panels whose terms lie as rows.
+
+    Term by term across all panels: rows may be whole pages of memory apart.
     """
-    name = f"transpose_{kind.intrinsic_name}_{side}"
-    if name in module.globals:
-        return module.globals[name]
     pointer = kind.as_pointer()
-    types = [pointer, I64, I64, pointer, I64]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), types), name)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    source, stride, valid, target, step = function.args
-    source.add_attribute("noalias")
-    target.add_attribute("noalias")
-    b = ir.IRBuilder(function.append_basic_block())
-    whole = Piece(0, side, side)
-    last = b.sub(valid, index(1))
-    rows = [
-        load(b, b.gep(source, [b.mul(least(b, index(r), last), stride)]), whole)
-        for r in range(side)
-    ]
-    for c, column in enumerate(transpose(b, rows)):
-        store(b, column, b.gep(target, [b.mul(index(c), step)]), whole)
+    types = [pointer, I64, pointer, I64, I64, I64]
+    key = f"pack_{kind.intrinsic_name}_{width}_{apart}_{part.valid}"
+    function, b = shared(module, key, types)
+    if b is None:
+        return function
+    source, stride, target, length, count, step = function.args
+    with loop(b, index(0), length) as p:
+        row = b.gep(source, [b.mul(p, stride)])
+        to = b.gep(target, [b.mul(p, index(width))])
+        with loop(b, index(0), count) as t:
+            first, copy = b.gep(row, [b.mul(t, index(apart))]), b.gep(to, [b.mul(t, step)])
+            store(b, load(b, first, part), copy, part)
     b.ret_void()
     return function
+
+
+def _transposed(module: Any, kind: Any, side: int) -> Any:
+    """``void(source, stride, target, length, count, valid, width, apart, step)``: terms in line.
+
+    In blocks; the last ones overlap those before them, and lanes beyond the valid ones are the
+    last valid one again.
+    """
+    pointer = kind.as_pointer()
+    types = [pointer, I64, pointer, *[I64] * 6]
+    function, b = shared(module, f"transpose_{kind.intrinsic_name}_{side}", types)
+    if b is None:
+        return function
+    source, stride, target, length, count, valid, width, apart, step = function.args
+    groups = b.sdiv(b.add(valid, index(side - 1)), index(side))
+    steps = b.sdiv(b.add(length, index(TERMS - 1)), index(TERMS))
+    with loop(b, index(0), count) as t, loop(b, index(0), groups) as group:
+        j = b.mul(group, index(side))
+        first = b.gep(source, [b.mul(b.add(b.mul(t, apart), j), stride)])
+        lines = rows_from(b, first, stride, side, b.sub(valid, j))
+        panel = b.gep(target, [b.add(b.mul(t, step), j)])
+        with loop(b, index(0), steps) as s:
+            p = least(b, b.mul(s, index(TERMS)), b.sub(length, index(TERMS)))
+            found = [load(b, b.gep(line, [p]), Piece(0, TERMS, TERMS)) for line in lines]
+            places = rows_from(b, b.gep(panel, [b.mul(p, width)]), width, TERMS, index(TERMS))
+            for place, column in zip(places, _columns(b, found), strict=True):
+                store(b, column, place, Piece(0, side, side))
+    b.ret_void()
+    return function
+
+
+def _columns(b: Any, lines: Sequence[Any]) -> list[Any]:
+    """The columns of a block of four, or twice four, rows of four elements."""
+    high = len(lines) // TERMS
+    if high == 2:
+        lines = [shuffle(b, lines[i], lines[i + TERMS], range(8)) for i in range(TERMS)]
+    for distance in (2, 1):
+        # Neighbours come from rows that far apart: 0 and 2, 1 and 3, and then 0 and 1, 2 and 3.
+        ends = []
+        for first in (0, 2):
+            lanes = [
+                4 * group + first + i // 2 + i % 2 * 4 * high
+                for group in range(high)
+                for i in range(TERMS)
+            ]
+            ends.append(lanes)
+        pairs = [(0, 2), (1, 3)] if distance == 2 else [(0, 1), (2, 3)]
+        lines = [shuffle(b, lines[x], lines[y], lanes) for x, y in pairs for lanes in ends]
+        if distance == 2:
+            lines = [lines[0], lines[2], lines[1], lines[3]]
+    return list(lines)

@@ -1,47 +1,56 @@
 """Products in tiles of C that stay in registers while k runs: vectors along the rows of B and C.
 
-Each element of C is one sum in the order of p, whatever tile it falls into, so its bits do not
-depend on how rows are divided among threads.
+Terms go by blocks, and within each in order, whatever tile an element falls into: so its bits do
+not depend on how rows are divided among threads. Large factors are copied block by block, B's
+into the second-level cache, with A's panels going through the first.
+
+After K. Goto and R. A. van de Geijn, Anatomy of high-performance matrix multiplication, ACM
+Transactions on Mathematical Software 34(3), 2008.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from gradlab.execute.native.emit.element import index, number, register
-from gradlab.execute.native.emit.rolled import blocks, keep_rolled, least, loop, phi
+from gradlab.execute.native.emit.rolled import blocks, least, loop
 from gradlab.execute.native.product import pack
 from gradlab.execute.native.product.spec import Product
-from gradlab.execute.native.product.vectors import (
-    Piece,
-    load,
-    multiply_add,
-    pieces,
-    splat,
-    store,
-    zero,
-)
+from gradlab.execute.native.product.tile import tiles
+from gradlab.execute.native.product.vectors import I1, Piece, piece
 
-BLOCK_K, BLOCK_N = 384, 256
+BLOCK_K, BLOCK_N = 512, 256
 """Largest block of B that is packed at a time: it stays in the second-level cache."""
+BLOCK_M = 1024
+"""Rows of A that are packed at a time."""
 DIRECT = 32 * 2**10
 """Bytes of B up to which it is read where it lies, if its rows lie well."""
+DIRECT_A = 512 * 2**10
+"""Bytes of A up to which it is read where it lies."""
 WIDEST = 64
 """Columns of a tile at most."""
+TALLEST = 8
+"""Rows of a tile at most."""
 FEW_ROWS = 16
-"""Rows of C up to which that holds for any B: packing would not be made up for."""
+"""Rows of C up to which B is read where it lies: packing would not be made up for."""
+TINY = 20_000
+"""Operations up to which a call for each tile would take its time."""
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How a product is cut: ``rows`` by ``vectors`` of ``lanes`` at a time, in blocks of B."""
+    """How a product is cut: ``rows`` by ``vectors`` of ``lanes`` at a time, in blocks.
+
+    ``left`` and ``right`` say whether A and B are packed.
+    """
 
     rows: int
     vectors: int
     lanes: int
-    packed: bool
+    left: bool
+    right: bool
     block_k: int
     block_n: int
 
@@ -54,14 +63,14 @@ class Tiling:
 def tiling(product: Product, lanes: int) -> Tiling:
     """The cut of a product for a machine whose vectors have so many elements."""
     many = lanes * product.dtype.itemsize == 64  # bytes of AVX-512's, of which there are 32
-    rows = tile_rows(product.m, 8 if many else 6)
-    vectors = min(2 if rows > 4 else 4, -(-product.n // lanes))
+    rows = tile_rows(product.m, TALLEST if many else 6)
+    vectors = min(2 if rows > 4 else 4, 1 << ((-(-product.n // lanes)).bit_length() - 1))
     if not is_packed(product):
-        return Tiling(rows, vectors, lanes, False, product.k, product.n)
+        return Tiling(rows, vectors, lanes, False, False, product.k, product.n)
     block_k = -(-product.k // -(-product.k // BLOCK_K))
     columns = vectors * lanes
     block_n = min(BLOCK_N, -(-product.n // columns) * columns)
-    return Tiling(rows, vectors, lanes, True, block_k, block_n)
+    return Tiling(rows, vectors, lanes, is_left_packed(product), True, block_k, block_n)
 
 
 def tile_rows(m: int, largest: int) -> int:
@@ -78,149 +87,150 @@ def is_packed(product: Product) -> bool:
     return size > DIRECT and product.m > FEW_ROWS
 
 
+def is_left_packed(product: Product) -> bool:
+    """Whether A is."""
+    size = product.m * product.k * product.dtype.itemsize
+    return size > DIRECT_A and product.n >= BLOCK_N and product.m > FEW_ROWS
+
+
 def scratch_bytes(product: Product) -> int:
     """Bytes of scratch memory a thread needs, on whichever machine."""
     if not is_packed(product):
         return 0
     columns = min(BLOCK_N, -(-product.n // WIDEST) * WIDEST)
-    return product.dtype.itemsize * min(product.k, BLOCK_K) * columns
+    # A panel of A has up to twice as many rows as there are, and one more may be begun.
+    rows = 2 * (min(product.m, BLOCK_M) + TALLEST) if is_left_packed(product) else 0
+    return product.dtype.itemsize * min(product.k, BLOCK_K) * (columns + rows)
 
 
 def emit(b: Any, function: Any, product: Product, lanes: int) -> None:
     """Build the body of a product's function."""
-    begin, end, *_ = function.args
-    cut = tiling(product, lanes)
-    count_k, count_n = -(-product.k // max(cut.block_k, 1)), -(-product.n // cut.block_n)
-    if count_k != 1:
-        _clear(b, function, product)
-    if count_k == 0:
-        return
-    with blocks(b, count_n) as jb, blocks(b, count_k) as pb:
-        tiles = _Block(b, function, product, cut, jb, pb)
-        if cut.packed:
-            tiles.each_panel(tiles.pack)
-        count = b.sdiv(b.sub(end, begin), index(cut.rows))
-        with loop(b, index(0), count) as t:
-            tiles.across(b.add(begin, b.mul(t, index(cut.rows))), cut.rows)
-        if cut.rows > 1:
-            with loop(b, b.add(begin, b.mul(count, index(cut.rows))), end) as i:
-                tiles.across(i, 1)
-
-
-def _clear(b: Any, function: Any, product: Product) -> None:
-    """Zeros in C, for blocks of terms to be added to."""
     begin, end, c, *_ = function.args
-    none = number(0, product.dtype)
-    with loop(b, begin, end) as i, loop(b, index(0), index(product.n)) as j:
-        b.store(none, b.gep(c, [b.add(b.mul(i, index(product.c_row)), j)]))
+    cut = tiling(product, lanes)
+    if product.k == 0:
+        none = number(0, product.dtype)
+        with loop(b, begin, end) as i, loop(b, index(0), index(product.n)) as j:
+            b.store(none, b.gep(c, [b.add(b.mul(i, index(product.c_row)), j)]))
+        return
+    if not cut.left:
+        _Rows(b, function, product, cut, begin, end).emit()
+        return
+    chunks = b.sdiv(b.add(b.sub(end, begin), index(BLOCK_M - 1)), index(BLOCK_M))
+    with loop(b, index(0), chunks) as chunk:
+        first = b.add(begin, b.mul(chunk, index(BLOCK_M)))
+        last = least(b, b.add(first, index(BLOCK_M)), end)
+        _Rows(b, function, product, cut, first, last).emit()
 
 
-class _Block:
-    """A block of B, in panels as wide as a tile, and the tiles of C that it adds to."""
+class _Rows:
+    """Some rows of C: block by block of terms, and of columns."""
 
     def __init__(
-        self, b: Any, function: Any, product: Product, cut: Tiling, jb: Any, pb: Any
+        self, b: Any, function: Any, product: Product, cut: Tiling, begin: Any, end: Any
     ) -> None:
         self.b, self.product, self.cut = b, product, cut
         _, _, self.c, self.a, self.source, scratch = function.args
         self.kind = register(product.dtype)
-        self.first_panel = b.mul(jb, index(cut.block_n // cut.columns))
-        self.is_last = b.icmp_signed("==", jb, index(-(-product.n // cut.block_n) - 1))
-        self.p = b.mul(pb, index(cut.block_k))
-        self.length = least(b, index(cut.block_k), b.sub(index(product.k), self.p))
-        if product.k <= cut.block_k:
+        self.begin, self.end = begin, end
+        self.whole = Piece(0, cut.columns, cut.columns)
+        self.count = b.sdiv(b.sub(end, begin), index(cut.rows))
+        """Whole tiles, one below the other."""
+        self.rest = b.sub(b.sub(end, begin), b.mul(self.count, index(cut.rows)))
+        self.right = b.bitcast(scratch, self.kind.as_pointer())
+        self.left = b.gep(self.right, [index(cut.block_k * cut.block_n)])
+        self.height = 1 << (cut.rows - 1).bit_length()
+        """Elements from one term to the next in A's panels."""
+        blocks_k = -(-product.k // max(cut.block_k, 1))
+        self.shortest = product.k - (blocks_k - 1) * cut.block_k
+        self.blocks_k, self.blocks_n = blocks_k, -(-product.n // cut.block_n)
+
+    def emit(self) -> None:
+        b, product, cut = self.b, self.product, self.cut
+        with blocks(b, self.blocks_k) as pb:
+            self.is_first = b.icmp_signed("==", pb, index(0))
+            self.p = b.mul(pb, index(cut.block_k))
             self.length = index(product.k)
-        if cut.packed:
-            self.panels, self.b_k = b.bitcast(scratch, self.kind.as_pointer()), cut.columns
-            self.panel_step = cut.columns * cut.block_k
-        else:
-            self.panels, self.b_k = self.source, product.b_strides[0]
-            self.panel_step = cut.columns
+            if self.blocks_k > 1:
+                self.length = least(b, index(cut.block_k), b.sub(self.length, self.p))
+            if cut.left:
+                self._pack_left()
+            with blocks(b, self.blocks_n) as jb:
+                self.first_panel = b.mul(jb, index(cut.block_n // cut.columns))
+                self.is_last = b.icmp_signed("==", jb, index(self.blocks_n - 1))
+                if cut.right:
+                    self._each_panels(self._pack_right)
+                self._each_panels(self._tiles)
 
-    def each_panel(self, build: Callable[[Any, Sequence[Piece]], None]) -> None:
-        """Build something for each panel of the block, given its number and its pieces."""
-        b, cut, n = self.b, self.cut, self.product.n
-        whole, rest = divmod(n, cut.columns)
-        in_block = cut.block_n // cut.columns
-        if n <= cut.block_n:
-            if whole:
-                with blocks(b, whole) as t:
-                    build(t, pieces(cut.columns, cut.lanes))
-            if rest:
-                build(index(whole), pieces(rest, cut.lanes))
-            return
-        count = least(b, index(in_block), b.sub(index(whole), self.first_panel))
-        with loop(b, index(0), count) as t:
-            build(t, pieces(cut.columns, cut.lanes))
-        if rest:
-            with b.if_then(self.is_last):
-                build(count, pieces(rest, cut.lanes))
+    def _pack_left(self) -> None:
+        b, product, cut = self.b, self.product, self.cut
+        a_row, a_k = product.a_strides
+        source = b.add(b.mul(self.begin, index(a_row)), b.mul(self.p, index(a_k)))
+        source = b.gep(self.a, [source])
+        step = self.height * cut.block_k
+        part = piece(cut.rows)
+        pack.panels(
+            b, source, (a_k, a_row), self.left, self.height, part,
+            self.length, self.count, step, self.shortest, apart=cut.rows,
+        )  # fmt: skip
+        first = b.gep(source, [b.mul(self.count, index(cut.rows * a_row))])
+        to = b.gep(self.left, [b.mul(self.count, index(step))])
+        pack.one_by_one(b, first, (a_k, a_row), to, self.height, self.rest, self.length)
 
-    def pack(self, t: Any, parts: Sequence[Piece]) -> None:
-        """Copy panel t."""
+    def _pack_right(self, t: Any, count: Any, part: Piece) -> None:
+        """Copy panels from t on."""
         b, product, cut = self.b, self.product, self.cut
         b_k, b_col = product.b_strides
         j = b.mul(b.add(self.first_panel, t), index(cut.columns))
-        place = b.add(b.mul(self.p, index(b_k)), b.mul(j, index(b_col)))
-        source, target = b.gep(self.source, [place]), self._panel(t)
-        shortest = product.k - (-(-product.k // cut.block_k) - 1) * cut.block_k
-        pack.panel(b, source, product.b_strides, target, cut.columns, parts, self.length, shortest)
+        source = b.gep(self.source, [b.add(b.mul(self.p, index(b_k)), b.mul(j, index(b_col)))])
+        step = cut.columns * cut.block_k
+        pack.panels(
+            b, source, product.b_strides, b.gep(self.right, [b.mul(t, index(step))]), cut.columns,
+            part, self.length, count, step, self.shortest, apart=cut.columns,
+        )  # fmt: skip
 
-    def across(self, i: Any, rows: int) -> None:
-        """All tiles of some rows from row i on."""
-        self.each_panel(lambda t, parts: self._tile(i, rows, t, parts))
+    def _each_panels(self, build: Callable[[Any, Any, Piece], None]) -> None:
+        """Build something for the block's whole panels, and for a narrower last one.
 
-    def _panel(self, t: Any) -> Any:
-        return self.b.gep(self.panels, [self.b.mul(t, index(self.panel_step))])
+        It is given the first one's number, how many there are, and the columns of each.
+        """
+        b, cut, n = self.b, self.cut, self.product.n
+        whole, rest = divmod(n, cut.columns)
+        narrower = piece(rest)
+        count = index(whole)
+        if n > cut.block_n:
+            in_block = index(cut.block_n // cut.columns)
+            count = least(b, in_block, b.sub(count, self.first_panel))
+        if whole:
+            build(index(0), count, self.whole)
+        if rest and n > cut.block_n:
+            with b.if_then(self.is_last):
+                build(count, index(1), narrower)
+        elif rest:
+            build(count, index(1), narrower)
 
-    def _tile(self, i: Any, rows: int, t: Any, parts: Sequence[Piece]) -> None:
-        """C[i:i+rows, columns of panel t]: those of the block's terms added."""
+    def _tiles(self, u: Any, count: Any, part: Piece) -> None:
+        """The tiles of panels from u on."""
         b, product, cut = self.b, self.product, self.cut
         a_row, a_k = product.a_strides
-        j = b.mul(b.add(self.first_panel, t), index(cut.columns))
-        first = b.gep(self.c, [b.add(b.mul(i, index(product.c_row)), j)])
-        places = [
-            [b.gep(first, [index(r * product.c_row + part.start)]) for part in parts]
-            for r in range(rows)
-        ]
-        sums = [
-            [
-                load(b, place, part) if product.k > cut.block_k else zero(self.kind, part.lanes)
-                for place, part in zip(line, parts, strict=True)
-            ]
-            for line in places
-        ]
-        a = b.gep(self.a, [b.add(b.mul(i, index(a_row)), b.mul(self.p, index(a_k)))])
-        sums = self._terms(sums, a, self._panel(t), parts)
-        for row, line in zip(sums, places, strict=True):
-            for value, place, part in zip(row, line, parts, strict=True):
-                store(b, value, place, part)
-
-    def _terms(self, sums: Any, a: Any, panel: Any, parts: Sequence[Piece]) -> Any:
-        """The loop over the block's terms."""
-        b = self.b
-        a_row, a_k = self.product.a_strides
-        before = b.block
-        body, after = b.append_basic_block("terms"), b.append_basic_block("tile")
-        b.branch(body)
-        b.position_at_end(body)
-        p = phi(b, (index(0), before))
-        held = [[phi(b, (x, before)) for x in row] for row in sums]
-        at = b.gep(panel, [b.mul(p, index(self.b_k))])
-        right = [load(b, b.gep(at, [index(part.start)]), part) for part in parts]
-        at = b.gep(a, [b.mul(p, index(a_k))])
-        new = []
-        for r, row in enumerate(held):
-            one = b.load(b.gep(at, [index(r * a_row)]))
-            left = {lanes: splat(b, one, lanes) for lanes in sorted({y.type.count for y in right})}
-            new.append(
-                [multiply_add(b, left[y.type.count], y, x) for x, y in zip(row, right, strict=True)]
-            )
-        following = b.add(p, index(1), flags=["nsw"])
-        p.add_incoming(following, body)
-        for old_row, new_row in zip(held, new, strict=True):
-            for old, value in zip(old_row, new_row, strict=True):
-                old.add_incoming(value, body)
-        keep_rolled(b, b.cbranch(b.icmp_signed("<", following, self.length), body, after))
-        b.position_at_end(after)
-        return new
+        if cut.left:
+            a, a_step, a_row, a_k = self.left, self.height * cut.block_k, 1, self.height
+        else:
+            a_step = cut.rows * a_row
+            a = b.add(b.mul(self.begin, index(a_row)), b.mul(self.p, index(a_k)))
+            a = b.gep(self.a, [a])
+        j = b.mul(b.add(self.first_panel, u), index(cut.columns))
+        if cut.right:
+            b_step, b_k = cut.columns * cut.block_k, cut.columns
+            panels = b.gep(self.right, [b.mul(u, index(b_step))])
+        else:
+            b_step, b_k = cut.columns, product.b_strides[0]
+            panels = b.gep(self.source, [j])
+        c = b.gep(self.c, [b.add(b.mul(self.begin, index(product.c_row)), j)])
+        adds = self.blocks_k > 1
+        function = tiles(b.module, self.kind, cut.rows, part, adds, inline=product.flops <= TINY)
+        arguments = [
+            a, index(a_step), index(a_row), index(a_k), panels, index(b_step), index(b_k),
+            c, index(product.c_row), b.sub(self.end, self.begin), count, self.length,
+            b.not_(self.is_first) if adds else I1(0),
+        ]  # fmt: skip
+        b.call(function, arguments)

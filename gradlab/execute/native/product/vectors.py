@@ -29,6 +29,11 @@ def pieces(length: int, lanes: int) -> list[Piece]:
     return found
 
 
+def piece(length: int) -> Piece:
+    """A row of elements as one vector, no wider than it must be."""
+    return Piece(0, 1 << max(length - 1, 0).bit_length(), length)
+
+
 def zero(kind: Any, lanes: int) -> Any:
     """Lanes of zero."""
     return _word(ir.VectorType(kind, lanes), "zeroinitializer")
@@ -39,12 +44,12 @@ def load(b: Any, address: Any, piece: Piece) -> Any:
     vector = ir.VectorType(address.type.pointee, piece.lanes)
     address = b.bitcast(address, vector.as_pointer())
     if piece.valid == piece.lanes:
-        return b.load(address, align=_size(vector.element))
+        return b.load(address, align=size(vector.element))
     masked = _intrinsic(
         b, "masked.load", vector, [vector.as_pointer(), I32, _mask(piece).type, vector]
     )
     rest = zero(vector.element, piece.lanes)
-    return b.call(masked, [address, I32(_size(vector.element)), _mask(piece), rest])
+    return b.call(masked, [address, I32(size(vector.element)), _mask(piece), rest])
 
 
 def store(b: Any, value: Any, address: Any, piece: Piece) -> None:
@@ -52,11 +57,11 @@ def store(b: Any, value: Any, address: Any, piece: Piece) -> None:
     vector = value.type
     address = b.bitcast(address, vector.as_pointer())
     if piece.valid == piece.lanes:
-        b.store(value, address, align=_size(vector.element))
+        b.store(value, address, align=size(vector.element))
         return
     types = [vector, vector.as_pointer(), I32, _mask(piece).type]
     masked = _intrinsic(b, "masked.store", vector, types, ir.VoidType())
-    b.call(masked, [value, address, I32(_size(vector.element)), _mask(piece)])
+    b.call(masked, [value, address, I32(size(vector.element)), _mask(piece)])
 
 
 def multiply_add(b: Any, x: Any, y: Any, z: Any) -> Any:
@@ -128,7 +133,8 @@ def _word(vector: Any, word: str) -> Any:
     return constant
 
 
-def _size(kind: Any) -> int:
+def size(kind: Any) -> int:
+    """Bytes of an element."""
     return 4 if isinstance(kind, ir.FloatType) else 8
 
 
@@ -138,7 +144,7 @@ def _mask(piece: Piece) -> Any:
 
 
 def _intrinsic(b: Any, name: str, vector: Any, types: list[Any], result: Any = None) -> Any:
-    suffix = f"v{vector.count}f{8 * _size(vector.element)}" + (".p0" if "masked" in name else "")
+    suffix = f"v{vector.count}f{8 * size(vector.element)}" + (".p0" if "masked" in name else "")
     name, module = f"llvm.{name}.{suffix}", b.module
     if name in module.globals:
         return module.globals[name]
