@@ -42,9 +42,6 @@ class Program(Protocol):
     ) -> tuple[list[Array], dict[Variable, Array]]:
         """Emitted values and new state, from one update for each row of row numbers."""
 
-    def settled(self, array: Array) -> Array:
-        """An array as this executor updates it in place: itself, or a copy that lies better."""
-
     def many(
         self, data: Sequence[Array], runs: Iterable[Run]
     ) -> list[tuple[list[Array], dict[Variable, Array]]]:
@@ -164,6 +161,17 @@ class Compiled:
     def graph(self, *args: Any, **options: Any) -> Graph:
         """The graph recorded for arguments of this kind."""
         return self._program(args, options)[0].graph
+
+    def program(self, *args: Any, **options: Any) -> Program:
+        """The program for arguments of this kind; a native one tells what it does.
+
+        >>> double = compile(lambda x: x * 2 + 1)
+        >>> print(double.program(np.ones((2, 3), np.float32)).explain())
+        kernel  does                 ops  bytes  threads  for
+        0       multiply add [2, 3]   12     48  1
+        1 kernel, 12 operations, 48 bytes moved, 0 bytes of arena, 1 thread, 0 waits
+        """
+        return self._program(args, options)[0]
 
     def _program(
         self, args: tuple[Any, ...], options: dict[str, Any]

@@ -95,8 +95,6 @@ class Loop:
         inputs = self._numbers(stepped, len(rows))
         variables = dict.fromkeys(v for v, _ in (*graph.captured, *graph.assigned))
         given = {v for v, _ in graph.assigned if v.held.value.nbytes >= LARGE and _is_alone(v)}
-        for variable in given:  # one by one, so that never two copies of all are there
-            variable.assign(Tensor(self.program.settled(variable.held.value)))
         state = {variable: variable.held.value for variable in variables}
         emitted, new = self.program.updates(self.data, rows, inputs, state, given)
         for variable, value in new.items():
@@ -165,7 +163,8 @@ class Loop:
         low, high = int(rows.min()), int(rows.max())
         if not -count <= low <= high < count:
             raise ShapeError(f"rows {low} to {high} are asked of data with {count} rows")
-        return np.require(rows % count if low < 0 else rows, np.int64, ["C", "A"])
+        rows = np.require(rows, np.int64, ["C", "A"])
+        return rows % count if low < 0 else rows
 
     def _numbers(self, stepped: Sequence[Sequence[float]] | Array, updates: int) -> list[Array]:
         """For each stepped input its numbers, one for each update."""

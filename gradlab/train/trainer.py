@@ -261,7 +261,7 @@ class Trainer:
         values = self.optimizer.over(stretch.times)
         stepped = np.stack(list(values.values()), axis=1)
         before = {variable: variable.held for variable in self.variables().values()}
-        loop = self._loop(rows)
+        loop = self.loop(rows)
         losses, finite = loop.run(stretch.rows, stepped)
         done = count if finite[-1] else len(losses) - 1
         if done < count:
@@ -284,8 +284,8 @@ class Trainer:
             time.perf_counter() - start,
         )
 
-    def _loop(self, rows: int) -> Loop:
-        """The compiled loop for batches of so many rows."""
+    def loop(self, rows: int) -> Loop:
+        """The compiled loop for batches of so many rows; ``loop(32).program.explain()`` tells all."""
         if rows not in self._loops:
             names = list(self.optimizer.hyperparameters(0.0))
             floats = [v for v in self.variables().values() if v.dtype.kind == "f"]

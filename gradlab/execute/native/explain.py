@@ -35,8 +35,8 @@ def explain(plan: Plan, seconds: Sequence[float] = ()) -> str:
     moved = sum(kernel.bytes for kernel in plan.kernels)
     waits = sum(kernel.barrier for kernel in plan.kernels)
     summary = (
-        f"{len(plan.kernels)} kernels, {short(operations)} operations, {short(moved)} bytes moved, "
-        f"{short(plan.arena)} bytes of arena, {plan.threads} thread{'s' * (plan.threads > 1)}, "
+        f"{len(plan.kernels)} kernel{'s' * (len(plan.kernels) != 1)}, {short(operations)} operations, {short(moved)} bytes "
+        f"moved, {short(plan.arena)} bytes of arena, {plan.threads} thread{'s' * (plan.threads > 1)}, "
         f"{waits} waits"
     )
     return f"{_aligned(rows)}\n{summary}"

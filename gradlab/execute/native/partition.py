@@ -80,10 +80,11 @@ def _partial(nest: Nest, plan: Plan) -> list[Nest]:
         plan.buffers.append(own)
         nest.reductions[i] = Reduction(r.row, r.step, Operand(own, target.layout), r.axes)
         size = target.buffer.size
-        parts = Layout((threads, size), (own.bytes_each // dtype.itemsize, 1))
-        whole = Operand(target.buffer, Layout((threads, size), (0, 1)))
-        last = Reduction(r.row, Operand(own, parts), whole, (0,))
-        join = Nest(f"{nest.label} (threads' parts)".strip(), (threads, size), [], [], [last])
+        # The longer axis outside: functions are shared by nests that differ in its length alone.
+        parts = Layout((size, threads), (1, own.bytes_each // dtype.itemsize))
+        whole = Operand(target.buffer, Layout((size, threads), (1, 0)))
+        last = Reduction(r.row, Operand(own, parts), whole, (1,))
+        join = Nest(f"{nest.label} (threads' parts)".strip(), (size, threads), [], [], [last])
         join.range = range_of(join, 1)
         joined.append(join)
     return joined

@@ -95,7 +95,7 @@ class NativeProgram:
         >>> print(NativeProgram(trace(lambda x: (x * 2 + 1).sum(), Spec((2, 3)))).explain())
         kernel  does                      ops  bytes  threads  for
         0       multiply add sum [2, 3]    18     28  1
-        1 kernels, 18 operations, 28 bytes moved, 0 bytes of arena, 1 thread, 0 waits
+        1 kernel, 18 operations, 28 bytes moved, 0 bytes of arena, 1 thread, 0 waits
         """
         return explain(self.plan)
 
@@ -146,14 +146,6 @@ class NativeProgram:
         own = self._own(state, given)
         emitted, done = self._call(len(rows), data, rows, inputs, own)
         return [x[:done] for x in emitted], {v: own[v] for v, _ in self.graph.assigned}
-
-    def settled(self, array: Array) -> Array:
-        """An array where machine code can update it in place: itself, or a copy of it."""
-        if _fits(array):
-            return array
-        made = _aligned(array.shape, array.dtype)
-        np.copyto(made, array)
-        return made
 
     def many(
         self,
@@ -226,8 +218,8 @@ def _aligned(shape: Shape, dtype: npt.DTypeLike) -> Array:
 
 
 def _fits(array: Array) -> bool:
-    """Whether machine code can write to an array where it lies."""
-    return array.flags.c_contiguous and array.flags.writeable and _address(array) % LINE == 0
+    """Whether machine code can write to an array where it lies; moving it would fragment memory."""
+    return array.flags.carray
 
 
 def _address(array: Array) -> int:

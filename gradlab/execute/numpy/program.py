@@ -112,10 +112,6 @@ class NumpyProgram:
             {v: values[v] for v, _ in self.graph.assigned},
         )
 
-    def settled(self, array: Array) -> Array:
-        """The array itself: nothing is updated in place."""
-        return array
-
     def many(
         self,
         data: Sequence[Array],

@@ -4,6 +4,7 @@ import ctypes
 import mmap
 import os
 import sys
+from contextlib import contextmanager
 from itertools import pairwise
 
 import llvmlite.binding as llvm
@@ -22,6 +23,7 @@ from gradlab.execute.native.product import (
     emit_product,
     method,
     single_threaded,
+    tiled,
 )
 from gradlab.execute.native.product.alone import LINE, ProductAlone, address
 from gradlab.execute.native.product.call import is_callable
@@ -151,21 +153,50 @@ def linear(layout, m, n, k, dtype="float32"):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_products_in_several_blocks(layout):
-    check(ProductAlone(linear(layout, 21, 1037, 531)))
+@pytest.mark.parametrize("shape", [(21, 1037, 531), (1037, 260, 531)])
+def test_products_in_several_blocks(layout, shape):
+    check(ProductAlone(linear(layout, *shape)))
 
 
-def test_rows_do_not_depend_on_the_rows_beside_them():
+@contextmanager
+def small_blocks():
+    """Small blocks, so that small products have several."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"BLOCK_M": 16, "BLOCK_K": 12, "BLOCK_N": 64}.items():
+            patch.setattr(tiled, name, value)
+        for name in ("DIRECT", "DIRECT_A", "FEW_ROWS"):
+            patch.setattr(tiled, name, 0)
+        yield
+
+
+@settings(deadline=None, max_examples=60)
+@given(products(150), st.sampled_from([4, 8, 16]), st.booleans(), st.integers(0, 99))
+def test_any_shape_and_layout_in_blocks(product, width, at_end, seed):
+    with small_blocks():
+        check(ProductAlone(product, width=width), seed, at_end)
+
+
+def check_rows(m, n, k):
+    """The bits of rows are the same whichever rows are asked for along with them."""
     for layout in LAYOUTS:
-        for m, n, k in [(37, 45, 300), (19, 2, 33), (3, 40, 30), (17, 1, 70)]:
-            compiled = ProductAlone(linear(layout, m, n, k))
-            a, b = factors(compiled.product, 1)
-            whole = computed(compiled, a, b)
-            for cuts in ([0, 1, m], [0, m // 2, m - 1, m], [*range(m + 1)]):
-                c, _ = result(compiled.product)
-                for begin, end in pairwise(cuts):
-                    compiled(c, a, b, begin, end)
-                assert np.array_equal(c, whole), (layout, m, n, k, cuts)
+        compiled = ProductAlone(linear(layout, m, n, k))
+        a, b = factors(compiled.product, 1)
+        whole = computed(compiled, a, b)
+        for cuts in ([0, 1, m], [0, m // 2, m - 1, m], [*range(m + 1)]):
+            c, _ = result(compiled.product)
+            for begin, end in pairwise(cuts):
+                compiled(c, a, b, begin, end)
+            assert np.array_equal(c, whole), (layout, m, n, k, cuts)
+
+
+@pytest.mark.parametrize("shape", [(37, 45, 300), (19, 2, 33), (3, 40, 30), (17, 1, 70)])
+def test_rows_do_not_depend_on_the_rows_beside_them(shape):
+    check_rows(*shape)
+
+
+def test_nor_do_rows_in_blocks():
+    with small_blocks():
+        check_rows(37, 150, 30)
 
 
 def test_only_the_rows_asked_for_are_written():

@@ -237,6 +237,7 @@ def test_rows_that_a_thread_has_made_itself_need_no_barrier():
 def test_rows_that_others_have_made_do():
     assert barriers(lambda x: gl.exp(x) @ x.T, LARGE) == [False] * 2
     assert barriers(lambda x: x @ gl.exp(x.T), LARGE) == [False, True]
+    assert barriers(lambda x: x @ gl.exp(x), Spec((64, 64))) == [False, True]
     assert barriers(lambda x: gl.sin(gl.flip(gl.exp(x), 0)), LARGE) == [False, True]
 
 
@@ -248,6 +249,16 @@ def test_the_threads_parts_of_a_sum_are_put_together_by_one_after_a_barrier():
     assert parts.writes()[0].buffer.copies == 2
     assert joined.range.parts == 1
     assert [x.buffer.home for x in joined.writes()] == ["output"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_after_an_update_all_wait_before_the_next_one_writes(threads):
+    plan = staged(mlp_graph(), threads)
+    schedule(plan)
+    place(plan)
+    waits = sum(kernel.barrier for kernel in plan.kernels) + 1
+    found = str(compiler.emit(plan)).count('call void @"barrier"')
+    assert found == (waits if threads > 1 else 0)
 
 
 def test_what_is_read_later_is_not_written_before():
