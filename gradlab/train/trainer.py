@@ -285,7 +285,10 @@ class Trainer:
         )
 
     def loop(self, rows: int) -> Loop:
-        """The compiled loop for batches of so many rows; ``loop(32).program.explain()`` tells all."""
+        """The compiled loop for batches of so many rows.
+
+        With the native executor, ``loop(32).program.explain()`` lists its kernels.
+        """
         if rows not in self._loops:
             names = list(self.optimizer.hyperparameters(0.0))
             floats = [v for v in self.variables().values() if v.dtype.kind == "f"]

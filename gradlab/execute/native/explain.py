@@ -33,13 +33,19 @@ def explain(plan: Plan, seconds: Sequence[float] = ()) -> str:
         rows = [_with_time(*pair) for pair in zip(rows, [None, *seconds], strict=True)]
     operations = sum(kernel.flops for kernel in plan.kernels)
     moved = sum(kernel.bytes for kernel in plan.kernels)
-    waits = sum(kernel.barrier for kernel in plan.kernels)
-    summary = (
-        f"{len(plan.kernels)} kernel{'s' * (len(plan.kernels) != 1)}, {short(operations)} operations, {short(moved)} bytes "
-        f"moved, {short(plan.arena)} bytes of arena, {plan.threads} thread{'s' * (plan.threads > 1)}, "
-        f"{waits} waits"
-    )
-    return f"{_aligned(rows)}\n{summary}"
+    summary = [
+        _count(len(plan.kernels), "kernel"),
+        f"{short(operations)} operations",
+        f"{short(moved)} bytes moved",
+        f"{short(plan.arena)} bytes of arena",
+        _count(plan.threads, "thread"),
+        _count(sum(kernel.barrier for kernel in plan.kernels), "wait"),
+    ]
+    return f"{_aligned(rows)}\n{', '.join(summary)}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
 
 
 def _with_time(row: tuple[str, ...], seconds: float | None) -> tuple[str, ...]:
