@@ -87,8 +87,8 @@ class Loop:
 
         Raises:
             ShapeError: a row that the data do not have, rows of another batch size, or numbers for
-            another count of updates.
-        DTypeError: indices that are no whole numbers.
+                another count of updates.
+            DTypeError: indices that are no whole numbers.
         """
         graph = self.program.graph
         rows = self._rows(indices)
@@ -123,7 +123,7 @@ class Loop:
 
         Raises:
             ShapeError, DTypeError: as in ``run``; or a state of another shape.
-        ArgumentError: not as many of each, or a state of a Variable that the graph does not use.
+            ArgumentError: not as many of each, or a state of a Variable that the graph does not use.
 
         >>> from gradlab.graph import Spec, Variable, trace
         >>> w = Variable(0.0)

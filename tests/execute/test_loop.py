@@ -132,11 +132,8 @@ def test_rows_may_be_whole_numbers_of_any_dtype(executor, dtype):
     np.testing.assert_allclose(w, np.repeat(X, 15, 0)[[0, 1, 2, 120]].sum(0), rtol=1e-6)
 
 
-SMALL = pytest.mark.xfail(strict=True, reason="the number of rows overflows the rows' dtype")
-
-
 @pytest.mark.parametrize("executor", EXECUTORS)
-@pytest.mark.parametrize("dtype", [np.int64, pytest.param(np.int8, marks=SMALL)])
+@pytest.mark.parametrize("dtype", [np.int64, np.int8])
 def test_negative_rows_count_from_the_end(executor, dtype):
     data = np.repeat(X, 15, 0)
     loop, w = adding_loop(executor, data)

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import llvmlite.binding as llvm
+import numpy as np
 from llvmlite import ir
 
 RUN = ctypes.CFUNCTYPE(
@@ -30,9 +31,15 @@ def host() -> llvm.TargetMachine:
 
 @functools.cache
 def identity() -> str:
-    """What machine code depends on beside the program: processor, instructions, LLVM."""
+    """What machine code depends on beside the program: processor, instructions, LLVM, BLAS."""
     features = llvm.get_host_cpu_features().flatten()
-    parts = (sys.platform, llvm.get_host_cpu_name(), features, llvm.llvm_version_info)
+    parts = (
+        sys.platform,
+        llvm.get_host_cpu_name(),
+        features,
+        llvm.llvm_version_info,
+        np.__version__,  # it brings its BLAS along
+    )
     return repr(parts)
 
 

@@ -115,7 +115,16 @@ class NativeProgram:
         return explain(self.plan, [seconds * ticks / whole for ticks in self._ticks.tolist()])
 
     def run(self, inputs: Sequence[Any], state: Sequence[Any]) -> tuple[list[Array], list[Array]]:
-        """Outputs and new values of the assigned Variables, from inputs and captured values."""
+        """Outputs and new values of the assigned Variables, from inputs and captured values.
+
+        Raises:
+            ShapeError: an input or a value of another shape than the graph's; an index that is out
+                of range.
+        """
+        symbols = [*self.graph.inputs, *(symbol for _, symbol in self.graph.captured)]
+        for x, symbol in zip([*inputs, *state], symbols, strict=True):
+            if np.shape(x) != symbol.shape:
+                raise ShapeError(f"shape {np.shape(x)} given, {symbol.shape} expected")
         given = [
             np.require(x, symbol.dtype, ["C", "A"])
             for x, symbol in zip(inputs, self.graph.inputs, strict=True)
