@@ -123,7 +123,7 @@ class Loop:
 
         Raises:
             ShapeError, DTypeError: as in ``run``; or a state of another shape.
-            ArgumentError: not as many of each, or a state of a Variable that the graph does not use.
+            ArgumentError: not as many of each; a state of a Variable that the graph has not.
 
         >>> from gradlab.graph import Spec, Variable, trace
         >>> w = Variable(0.0)

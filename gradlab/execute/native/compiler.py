@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,13 +131,30 @@ def compiled(graph: Graph, gathered: int, halt: int | None, threads: int, timed:
     payload = cache.get(key)
     if payload is not None:
         return Compiled.unpack(payload)
-    plan = make_plan(graph, gathered, halt, threads)
     machine = host()
-    code = machine.emit_object(optimized(emit(plan, timed), machine, unroll=_is_tiny(plan)))
+    with _no_collection():
+        plan = make_plan(graph, gathered, halt, threads)
+        module = optimized(emit(plan, timed), machine, unroll=_is_tiny(plan))
+    code = machine.emit_object(module)
     blas = any(k.method == "blas" for k in plan.kernels if isinstance(k, MatrixProduct))
     made = Compiled(plan.arena, plan.threads, blas, len(plan.kernels), code)
     cache.put(key, made.pack())
     return made
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python's cyclic garbage collector rests: all that is made here stays for a while.
+
+    To look through it again and again would take as long as making it.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def content(graph: Graph, gathered: int, halt: int | None, threads: int, timed: bool) -> str:

@@ -301,12 +301,12 @@ def test_small_products_and_what_blas_cannot_take_need_no_measurement(measured):
 
 
 def test_a_measurement_is_kept_on_disk(measured, tmp_path):
-    large = linear("nt", 128, 512, 784)
+    large = linear("nt", 512, 512, 784)
     assert [method(large), method(large)] == ["blas", "blas"]
     choice._blas_is_faster.cache_clear()  # as in another process
     assert method(large) == "blas"
     assert measured == [np.dtype("float32")]
-    method(linear("nt", 128, 512, 784, "float64"))
+    method(linear("nt", 512, 512, 784, "float64"))
     assert len(measured) == 2
     (tmp_path / choice.FILE).write_text("{cut short")
     choice._blas_is_faster.cache_clear()
@@ -318,7 +318,7 @@ def test_a_folder_that_cannot_be_written_is_no_hindrance(measured, tmp_path, mon
     occupied = tmp_path / "file"
     occupied.write_text("")
     monkeypatch.setenv("GRADLAB_CACHE", str(occupied))
-    assert method(linear("nt", 128, 512, 784)) == "blas"
+    assert method(linear("nt", 512, 512, 784)) == "blas"
 
 
 def test_the_measurement_itself():

@@ -28,6 +28,7 @@ from gradlab.execute.native.plan import (
     Nest,
     Operand,
     Plan,
+    Range,
     SpecialKernel,
 )
 from gradlab.execute.native.product.emit import emit_product
@@ -70,6 +71,18 @@ def emit_program(plan: Plan, width: int, inline: bool, timed: bool = False) -> i
     return module
 
 
+def _runs(kernels: list[Kernel]) -> list[list[Kernel]]:
+    """Kernels that follow one another without a barrier, serial and divided ones apart."""
+    runs: list[list[Kernel]] = []
+    for kernel in kernels:
+        serial = kernel.range.parts == 1
+        if runs and not kernel.barrier and serial == (runs[-1][-1].range.parts == 1):
+            runs[-1].append(kernel)
+        else:
+            runs.append([kernel])
+    return runs
+
+
 class _Emitter:
     def __init__(
         self, module: ir.Module, function: Any, plan: Plan, width: int, timed: bool
@@ -95,18 +108,26 @@ class _Emitter:
             self.base[buffer] = b.load(b.gep(self.bases, [index(FIRST + i)]))
         self.rounds = b.alloca(I64)
         b.store(index(0), self.rounds)
+        if self.timed:
+            self.last = b.alloca(I64)
+        self.first = b.icmp_signed("==", self.thread, index(0))
+        self.bounds = {r: self._bounds(r) for r in dict.fromkeys(k.range for k in plan.kernels)}
         before = b.block
         body, after = b.append_basic_block("update"), b.append_basic_block("done")
         b.cbranch(b.icmp_signed(">", self.updates, index(0)), body, after)
         b.position_at_end(body)
         self.update = b.phi(I64, "u")
         self.update.add_incoming(index(0), before)
-        ticks = self._ticks()
-        for number, kernel in enumerate(plan.kernels):
-            if kernel.barrier:
+        if self.timed:
+            b.store(self._ticks(), self.last)
+        for kernels in _runs(plan.kernels):
+            if kernels[0].barrier:
                 self._wait()
-            self._run(kernel)
-            ticks = self._count(number, ticks)
+            if plan.threads > 1 and kernels[0].range.parts == 1:
+                with b.if_then(self.first):
+                    self._run(kernels)
+            else:
+                self._run(kernels)
         self._wait()  # the next update writes what this one reads
         done = b.add(self.update, index(1))
         more = b.icmp_signed("<", done, self.updates)
@@ -133,24 +154,19 @@ class _Emitter:
         return self.b.icmp_unsigned("!=", flag, ir.Constant(flag.type, 0))
 
     def _ticks(self) -> Any:
-        """The processor's clock, if it is looked at."""
-        kind = ir.FunctionType(I64, [])
-        name = "llvm.readcyclecounter"
-        if not self.timed:
-            return None
+        """The processor's clock."""
+        kind, name = ir.FunctionType(I64, []), "llvm.readcyclecounter"
         known = self.module.globals.get(name)
         return self.b.call(known or ir.Function(self.module, kind, name), [])
 
-    def _count(self, number: int, before: Any) -> Any:
-        """Add the ticks since then to a kernel's sum; the ticks now."""
-        if before is None:
-            return None
+    def _count(self, number: int) -> None:
+        """Add the first thread's ticks since the last kernel to a kernel's sum."""
         b, now = self.b, self._ticks()
-        with b.if_then(b.icmp_signed("==", self.thread, index(0))):
+        with b.if_then(self.first):
             table = b.bitcast(b.load(b.gep(self.bases, [index(CLOCK)])), I64.as_pointer())
             place = b.gep(table, [index(number)])
-            b.store(b.add(b.load(place), b.sub(now, before)), place)
-        return now
+            b.store(b.add(b.load(place), b.sub(now, b.load(self.last))), place)
+        b.store(now, self.last)
 
     # --- addresses -----------------------------------------------------------------------------
 
@@ -173,14 +189,11 @@ class _Emitter:
         """Where the first element of an operand lies."""
         return self.b.gep(self._pointer(x.buffer, own), [index(x.layout.offset)], inbounds=True)
 
-    def _range(self, kernel: Kernel) -> tuple[Any, Any]:
-        """The part of a kernel's outermost loop that this thread does."""
-        r, b, threads = kernel.range, self.b, self.plan.threads
-        if threads == 1:
+    def _bounds(self, r: Range) -> tuple[Any, Any]:
+        """The part of a range that this thread does."""
+        b, threads = self.b, self.plan.threads
+        if threads == 1 or r.parts == 1:
             return index(0), index(r.length)
-        if r.parts == 1:
-            first = b.icmp_signed("==", self.thread, index(0))
-            return index(0), b.select(first, index(r.length), index(0))
 
         def bound(thread: Any) -> Any:
             part = b.sdiv(b.mul(thread, index(r.parts)), index(threads))
@@ -191,13 +204,11 @@ class _Emitter:
 
     # --- kernels -------------------------------------------------------------------------------
 
-    def _run(self, kernel: Kernel) -> None:
-        begin, end = self._range(kernel)
-        if kernel.range.parts > 1 or self.plan.threads == 1:
-            self._call(kernel, begin, end)
-        else:
-            with self.b.if_then(self.b.icmp_signed("==", self.thread, index(0))):
-                self._call(kernel, index(0), index(kernel.range.length))
+    def _run(self, kernels: list[Kernel]) -> None:
+        for kernel in kernels:
+            self._call(kernel, *self.bounds[kernel.range])
+            if self.timed:
+                self._count(self.plan.kernels.index(kernel))
 
     def _call(self, kernel: Kernel, begin: Any, end: Any) -> None:
         if isinstance(kernel, Nest):

@@ -18,8 +18,8 @@ from gradlab.execute.native.product.spec import Method, Product
 from gradlab.files import replacing
 from gradlab.graph.dtypes import DType
 
-SMALL = 5e6
-"""Operations of a product up to which our own code is faster: a call alone takes its time."""
+SMALL = 2e8
+"""Operations of a product up to which BLAS could gain too little to measure it."""
 FEW_ROWS = 16
 """Rows up to which our own code is faster, however long they are."""
 GAIN = 1.1
