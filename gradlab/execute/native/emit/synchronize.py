@@ -7,7 +7,7 @@ from llvmlite import ir
 
 from gradlab.execute.native.emit.element import I64, index
 
-PATIENCE = 1 << 11
+PATIENCE = 1 << 12
 """Turns of spinning after which a thread lets others have its core, in case there are fewer."""
 
 
