@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from gradlab.errors import ArgumentError, DTypeError, ShapeError
 from gradlab.execute.compiled import Run, program
 from gradlab.graph import Graph, Tensor, Variable
-from gradlab.graph.dtypes import Array
+from gradlab.graph.dtypes import Array, DType
 
 LARGE = 1 << 20
 """Bytes from which on a Variable's array is worth not copying."""
@@ -33,6 +33,7 @@ class Loop:
     Raises:
         ShapeError: data whose rows do not fit the graph's inputs, or stepped inputs that are no
             single numbers.
+        DTypeError: data of another kind than an input, floats for whole numbers.
 
     >>> from gradlab.graph import Spec, Variable, trace
     >>> w = Variable(0.0)
@@ -69,17 +70,15 @@ class Loop:
         self.batch = batches.pop() if batches else None
         self.program = program(graph, executor, len(data), halt)
         self.data = [
-            np.require(
-                np.asarray(array).astype(x.dtype, casting="same_kind", copy=False), None, ["C", "A"]
-            )
-            for array, x in zip(data, symbols, strict=True)
+            _as(f"data[{number}]", np.asarray(array), x.dtype)
+            for number, (array, x) in enumerate(zip(data, symbols, strict=True))
         ]
 
     def run(self, indices: ArrayLike, stepped: Sequence[Sequence[float]] | Array) -> list[Array]:
         """Do one update for each row of ``indices``; the emitted values, one array an output.
 
         Large arrays that only their Variables hold are updated where they lie, without a copy; if
-        the run fails, these are lost.
+        the run fails, these are filled with NaN.
 
         Args:
             indices: rows of the data for each update, of shape (updates, batch).
@@ -96,7 +95,12 @@ class Loop:
         variables = dict.fromkeys(v for v, _ in (*graph.captured, *graph.assigned))
         given = {v for v, _ in graph.assigned if v.held.value.nbytes >= LARGE and _is_alone(v)}
         state = {variable: variable.held.value for variable in variables}
-        emitted, new = self.program.updates(self.data, rows, inputs, state, given)
+        try:
+            emitted, new = self.program.updates(self.data, rows, inputs, state, given)
+        except ShapeError:
+            for variable in given:  # half done, they must not pass for results
+                state[variable].fill(np.nan if variable.dtype.kind == "f" else 0)
+            raise
         for variable, value in new.items():
             variable.assign(Tensor(value))
         return emitted
@@ -177,7 +181,16 @@ class Loop:
                 f"stepped has shape {numbers.shape}; give {len(symbols)} numbers for each of the "
                 f"{updates} updates"
             )
+        if any(x.dtype.kind != "f" for x in symbols) and (numbers != np.floor(numbers)).any():
+            raise DTypeError("stepped has fractions for an input of whole numbers")
         return [np.ascontiguousarray(numbers[:, i], x.dtype) for i, x in enumerate(symbols)]
+
+
+def _as(name: str, array: Array, dtype: DType) -> Array:
+    """An array as executors read it: contiguous, and of the dtype if that is no lesser kind."""
+    if not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise DTypeError(f"{name} has dtype {array.dtype}; the graph takes {dtype}")
+    return np.require(array.astype(dtype, copy=False), None, ["C", "A"])
 
 
 def _checked(

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from gradlab.graph import Graph, Symbol, Tensor
+from gradlab.graph.op import OPS
 
 COPIES = ("identity", "stop_gradient")
 """Rows that matter to gradients only: their output is their input."""
@@ -40,8 +41,10 @@ def simplify(graph: Graph) -> Graph:
         if node.op.name in COPIES and node.weak == inputs[0].weak:
             standing[id(node)] = inputs[0]
             continue
-        params = tuple(sorted(node.params.items()))
-        key = (id(node.op), tuple(id(x) for x in inputs), params, node.weak)
+        key: Any = id(node)
+        if OPS.get(node.op.name) is node.op:  # the parameters of a user's row may be anything
+            params = tuple(sorted(node.params.items()))
+            key = (node.op.name, tuple(id(x) for x in inputs), params, node.weak)
         if key not in known:
             fresh = Symbol(
                 node.trace,

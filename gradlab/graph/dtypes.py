@@ -47,8 +47,8 @@ def set_default_dtype(dtype: npt.DTypeLike) -> None:
 
 
 def check_dtype(dtype: npt.DTypeLike) -> DType:
-    """The NumPy dtype, if gradlab computes with it."""
-    found = np.dtype(dtype)
+    """The NumPy dtype, in the machine's byte order, if gradlab computes with it."""
+    found = np.dtype(dtype).newbyteorder("=")
     if found.kind not in _RANK:
         raise DTypeError(f"gradlab computes with real numbers and booleans, not with {found}")
     if found.kind == "f" and found != FLOAT32 and found != FLOAT64:

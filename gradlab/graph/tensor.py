@@ -201,7 +201,7 @@ def constant(data: Like, dtype: npt.DTypeLike | None = None) -> Tensor:
         raise DTypeError(
             f"cannot make a tensor of {_short(data)}: give numbers, in rows of equal length"
         )
-    check_dtype(array.dtype)
+    array = array.astype(check_dtype(array.dtype), copy=False)
     if dtype is not None:
         array = array.astype(check_dtype(dtype), copy=False)
     elif array.dtype.kind == "f" and not hasattr(data, "dtype"):

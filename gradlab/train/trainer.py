@@ -343,7 +343,7 @@ class Trainer:
 def _rows(name: str, array: Any, dtype: Any) -> Array:
     """Data as an array that can be picked from by rows; floats in the model's dtype."""
     found = np.asarray(array)
-    check_dtype(found.dtype)
+    found = found.astype(check_dtype(found.dtype), copy=False)
     if not found.ndim:
         raise ShapeError(f"{name} is a single number; give an array with a row for each example")
     if found.dtype.kind == "f":

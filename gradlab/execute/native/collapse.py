@@ -52,5 +52,5 @@ def collapse(shape: Shape, layouts: Sequence[Layout]) -> Loops:
     return Loops(
         tuple(lengths),
         tuple(tuple(x.strides[group[-1]] for group in merged) for x in layouts),
-        lengths[0] // first if first else 1,
+        max(lengths[0] // first, 1) if first else 1,
     )

@@ -14,7 +14,7 @@ import numpy as np
 from llvmlite import ir
 
 from gradlab.execute.native.assemble import assemble
-from gradlab.execute.native.cache import DiskCache, cache_folder
+from gradlab.execute.native.cache import DiskCache, cache_folder, version
 from gradlab.execute.native.emit.program import emit_program
 from gradlab.execute.native.emit.special import SPECIALS
 from gradlab.execute.native.fuse import is_arange
@@ -22,6 +22,7 @@ from gradlab.execute.native.machine import host, identity, optimized, vector_byt
 from gradlab.execute.native.memory import place
 from gradlab.execute.native.partition import divide
 from gradlab.execute.native.plan import Buffer, Kernel, MatrixProduct, Plan, SpecialKernel
+from gradlab.execute.native.product.blas import library
 from gradlab.execute.native.product.choice import method
 from gradlab.execute.native.product.emit import scratch_bytes
 from gradlab.execute.native.schedule import schedule
@@ -160,7 +161,15 @@ def _no_collection() -> Iterator[None]:
 def content(graph: Graph, gathered: int, halt: int | None, threads: int, timed: bool) -> str:
     """A digest of all that machine code depends on."""
     numbers: dict[int, int] = {}
-    lines: list[Any] = [identity(), threads, gathered, halt, timed]
+    lines: list[Any] = [
+        version(),
+        identity(),
+        library() is not None,
+        threads,
+        gathered,
+        halt,
+        timed,
+    ]
 
     def name(x: Tensor) -> Any:
         if id(x) in numbers:

@@ -45,7 +45,10 @@ def _logsumexp(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
 
 
 def _index_add(x: Tensor, *arrays: Tensor, key: tuple[object, ...], shape: Shape) -> Tensor:
-    """One element added to each row: 0 in all columns but the one of the row's number."""
+    """One element added to each row: 0 in all columns but the one of the row's number.
+
+    It does not see a number out of range, so there must be an ``index`` of the same numbers too.
+    """
     if (
         len(arrays) != 2
         or key != (TAKE, TAKE)
@@ -82,6 +85,7 @@ def lower(graph: Graph) -> Graph:
     if not any(node.op and node.op.name in WRITTEN_OUT for node in graph.nodes):
         return graph
     recording, outer = Trace(), active.trace
+    picked = {_picks(node) for node in graph.nodes if node.op and node.op.name == "index"}
     new: dict[int, Tensor] = {}
 
     def fresh(symbol: Symbol) -> Symbol:
@@ -97,6 +101,8 @@ def lower(graph: Graph) -> Graph:
             assert node.op is not None
             given = tuple(new.get(id(x), x) for x in node.inputs)
             rule = WRITTEN_OUT.get(node.op.name)
+            if node.op.name == "index_add" and _picks(node) not in picked:
+                rule = None
             made = rule(*given, **node.params) if rule else apply(node.op, given, node.params)
             made.weak = node.weak
             new[id(node)] = made
@@ -112,3 +118,8 @@ def lower(graph: Graph) -> Graph:
             assigned=tuple((variable, new.get(id(x), x)) for variable, x in graph.assigned),
         )
     )
+
+
+def _picks(node: Symbol) -> tuple[int, ...]:
+    """The index arrays of a node, which follow its first input."""
+    return tuple(id(x) for x in node.inputs[1:])

@@ -9,7 +9,6 @@ import sys
 from typing import Any
 
 import llvmlite.binding as llvm
-import numpy as np
 from llvmlite import ir
 
 RUN = ctypes.CFUNCTYPE(
@@ -31,14 +30,13 @@ def host() -> llvm.TargetMachine:
 
 @functools.cache
 def identity() -> str:
-    """What machine code depends on beside the program: processor, instructions, LLVM, BLAS."""
+    """What machine code depends on beside the program: processor, instructions, LLVM."""
     features = llvm.get_host_cpu_features().flatten()
     parts = (
         sys.platform,
         llvm.get_host_cpu_name(),
         features,
         llvm.llvm_version_info,
-        np.__version__,  # it brings its BLAS along
     )
     return repr(parts)
 

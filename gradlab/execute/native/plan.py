@@ -25,7 +25,7 @@ class Buffer:
             "output" or "constant".
         number: which input, Variable, output or constant; arena buffers are numbered as made.
         dtype: of its elements.
-        size: how many there are; in "scratch" and partial results, of one thread.
+        size: how many there are, in one copy.
         copies: 1, or the number of threads of which each has its own part.
         place: byte in the arena at which it starts.
         first, last: kernels between which it is in use; with several threads, counts of

@@ -81,7 +81,7 @@ class NativeProgram:
     @property
     def ir(self) -> str:
         """LLVM's intermediate representation, before its passes."""
-        return str(emit(self.plan))
+        return str(emit(self.plan, self._timed))
 
     @property
     def memory(self) -> str:
@@ -197,7 +197,10 @@ class NativeProgram:
     ) -> tuple[list[Array], int]:
         """Run the machine code; the emitted values, and how many updates were done."""
         outputs = [np.empty((count, *x.shape), x.dtype) for x in self.graph.outputs]
-        arena = self._arenas.pop() if self._arenas else _aligned((self._made.arena,), np.uint8)
+        try:
+            arena = self._arenas.pop()
+        except IndexError:  # none is free: as many as calls at the same time
+            arena = _aligned((self._made.arena,), np.uint8)
         error, counter = np.zeros(1, np.int32), np.zeros(1, np.int64)
         arrays = [arena, error, error if rows is None else rows, self._ticks, *data, *inputs]
         arrays += [*(own[v] for v in self.variables), *outputs, *self._constants]
@@ -208,7 +211,7 @@ class NativeProgram:
 
         with single_threaded() if self._made.blas else nullcontext():
             start = time.perf_counter()
-            done = together(work, self._made.threads)
+            done = together(work, self._made.threads, abort=lambda: counter.fill(1 << 62))
             self._seconds += time.perf_counter() - start
             self._updates += done
         self._arenas.append(arena)

@@ -39,10 +39,24 @@ _lock = threading.Lock()
 _pools: dict[int, ThreadPoolExecutor] = {}
 
 
-def together(work: Callable[[int], int], threads: int) -> int:
+def _forget() -> None:
+    """In a forked process there are neither the pools' threads nor whoever held the lock."""
+    global _lock
+    _lock = threading.Lock()
+    _pools.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def together(
+    work: Callable[[int], int], threads: int, abort: Callable[[], object] = lambda: None
+) -> int:
     """Call ``work(thread)`` for 0, 1, ... at the same time, 0 in this thread; what 0 returns.
 
-    One team at a time: threads that wait for each other at barriers must all be running.
+    One team at a time: threads that wait for each other at barriers must all be running. If they
+    cannot all be started, ``abort`` must let the others pass.
 
     >>> together(lambda thread: thread + 5, 2)
     5
@@ -51,9 +65,18 @@ def together(work: Callable[[int], int], threads: int) -> int:
         return work(0)
     with _lock:
         pool = _pool(threads - 1)
-        others = [pool.submit(work, thread) for thread in range(1, threads)]
-        result = work(0)
-        wait(others)
+        others: list[Future[int]] = []
+        try:
+            for thread in range(1, threads):
+                others.append(pool.submit(work, thread))
+            result = work(0)
+        except BaseException:
+            abort()
+            raise
+        finally:
+            wait(others)
+        for other in others:
+            other.result()  # raises what was raised there
     return result
 
 
@@ -74,9 +97,8 @@ def each(work: Callable[[X], Y], items: Iterable[X], threads: int) -> list[Y]:
 
 
 def _pool(workers: int) -> ThreadPoolExecutor:
-    """Threads that stay ready; made anew in a forked process, where none are left."""
-    key = (os.getpid() << 16) | workers
-    if key not in _pools:
+    """Threads that stay ready."""
+    if workers not in _pools:
         _pools.clear()
-        _pools[key] = ThreadPoolExecutor(workers, thread_name_prefix="gradlab")
-    return _pools[key]
+        _pools[workers] = ThreadPoolExecutor(workers, thread_name_prefix="gradlab")
+    return _pools[workers]

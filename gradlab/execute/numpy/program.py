@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gradlab.errors import ShapeError
 from gradlab.graph import Graph, Tensor, Variable
 from gradlab.graph.dtypes import Array
 
@@ -68,7 +69,10 @@ class NumpyProgram:
         values = self.start(inputs, state)
         with np.errstate(all="ignore"):  # a result that is not finite is seen in what comes out
             for forward, places, out, params, free in self.steps:
-                values[out] = forward(np, *[values[i] for i in places], **params)
+                try:
+                    values[out] = forward(np, *[values[i] for i in places], **params)
+                except IndexError as error:
+                    raise ShapeError(f"an index is out of range: {error}") from None
                 for slot in free:
                     values[slot] = None
         return (

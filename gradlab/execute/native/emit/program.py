@@ -49,7 +49,7 @@ def emit_program(plan: Plan, width: int, inline: bool, timed: bool = False) -> i
 
     Args:
         plan: with places, ranges and barriers.
-        width: bytes of the machine's vectors.
+        width: float32 numbers in a vector of the machine.
         inline: whether the kernels become part of ``run``, so that LLVM sees all lengths: right
             for tiny programs.
         timed: whether the first thread adds up the ticks that each kernel takes, with the wait

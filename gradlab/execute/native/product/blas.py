@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,6 +51,16 @@ def bind() -> bool:
 _lock = threading.Lock()
 _inside = 0
 _undo: Undo | None = None
+
+
+def _forget() -> None:
+    """In a forked process nobody is inside such a block."""
+    global _lock, _inside, _undo
+    _lock, _inside, _undo = threading.Lock(), 0, None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 @contextmanager
