@@ -274,7 +274,7 @@ def test_parameters_are_named_by_path(classes):
     trainer = Trainer(model, *classes, nn.cross_entropy, optim.Momentum(0.1))
     assert model.body[0].weight.name == "body.0.weight"
     assert "optimizer/body.0.weight.v" in trainer.state()
-    graph = str(trainer._loop(4).program.graph)
+    graph = str(trainer.loop(4).program.graph)
     assert "# output of body.0 (Linear)" in graph
     assert "# gradient of head.weight" in graph
 

@@ -195,7 +195,7 @@ class _Assembly:
                 target = Operand(self._operand(node).buffer, _reduced(group.shape, axes))
                 reductions.append(Reduction(name, given, target, axes))
                 continue
-            copy = name in ("reshape", "index")
+            copy = name == "reshape"
             made = self._append_step(steps, "identity" if copy else name, node.inputs, inputs, node)
             if not copy:
                 step_of[id(node)] = made

@@ -18,7 +18,7 @@ from gradlab.execute.native.cache import DiskCache, cache_folder, version
 from gradlab.execute.native.emit.program import emit_program
 from gradlab.execute.native.emit.special import SPECIALS
 from gradlab.execute.native.fuse import is_arange
-from gradlab.execute.native.machine import host, identity, optimized, vector_bytes
+from gradlab.execute.native.machine import host, identity, optimized, vector_lanes
 from gradlab.execute.native.memory import place
 from gradlab.execute.native.partition import divide
 from gradlab.execute.native.plan import Buffer, Kernel, MatrixProduct, Plan, SpecialKernel
@@ -33,7 +33,6 @@ TINY = 100_000
 """Operations of an update up to which all kernels become one function."""
 WORTH_SHARING = 4_000_000
 """Operations of an update from which several threads are faster than one."""
-LANE_BYTES = 4
 BYTE = np.dtype(np.uint8)
 
 
@@ -80,7 +79,7 @@ def _provide_scratch(kernel: Kernel, plan: Plan) -> None:
 
 def emit(plan: Plan, timed: bool = False) -> ir.Module:
     """The LLVM IR of a plan."""
-    return emit_program(plan, vector_bytes() // LANE_BYTES, _is_tiny(plan), timed)
+    return emit_program(plan, vector_lanes(), _is_tiny(plan), timed)
 
 
 @dataclass(frozen=True)

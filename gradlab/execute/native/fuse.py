@@ -101,7 +101,7 @@ class Fusion:
             self._append(len(self.groups) - 1, node)
         elif name in self._scalars:
             self._join(node, node.shape)
-        elif name in REDUCTIONS or name in ("reshape", "index"):
+        elif name in REDUCTIONS or name == "reshape":
             self._join(node, node.inputs[0].shape)  # a reshape that is no view copies
         else:
             raise _unknown(node.op)

@@ -42,15 +42,6 @@ class Layout:
         """Number of elements."""
         return math.prod(self.shape)
 
-    @property
-    def is_contiguous(self) -> bool:
-        """Whether the elements follow one another row by row, from the buffer's first on."""
-        if self.offset or self.size == 0:
-            return self.offset == 0
-        expected = Layout.contiguous(self.shape).strides
-        both = zip(self.shape, self.strides, expected, strict=True)
-        return all(n == 1 or s == e for n, s, e in both)
-
     def apply(self, view: Any) -> Layout | None:
         """The layout of ``view(x)`` for an x of this layout; None if that cannot be a view."""
         model = as_strided(_BYTE, self.shape, self.strides, writeable=False)

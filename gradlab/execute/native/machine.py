@@ -11,6 +11,8 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 
+LINE = 64
+"""Bytes of a cache line, on all machines that these are."""
 RUN = ctypes.CFUNCTYPE(
     ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p
 )
@@ -42,10 +44,10 @@ def identity() -> str:
 
 
 @functools.cache
-def vector_bytes() -> int:
-    """Bytes of the machine's widest vectors."""
+def vector_lanes() -> int:
+    """float32 numbers in the machine's widest vectors."""
     features = llvm.get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+    return 16 if features.get("avx512f") else 8 if features.get("avx2") else 4
 
 
 def optimized(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gradlab.execute.native.plan import LINE, Buffer, Plan
+from gradlab.execute.native.machine import LINE
+from gradlab.execute.native.plan import Buffer, Plan
 
 
 def place(plan: Plan) -> None:

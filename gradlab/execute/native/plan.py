@@ -8,12 +8,10 @@ from typing import Any
 
 from gradlab.execute.native.emit.special import Call
 from gradlab.execute.native.layout import Layout
+from gradlab.execute.native.machine import LINE
 from gradlab.execute.native.product.spec import Method, Product
 from gradlab.graph.dtypes import DType
 from gradlab.graph.op import Shape
-
-LINE = 64
-"""Bytes of a cache line; every buffer of the arena starts at one."""
 
 
 @dataclass(eq=False)

@@ -18,8 +18,8 @@ from gradlab.execute.native.assemble import constants, state_variables
 from gradlab.execute.native.compiler import compiled, emit, make_plan
 from gradlab.execute.native.explain import explain, memory
 from gradlab.execute.native.lower import lower
-from gradlab.execute.native.machine import MachineCode
-from gradlab.execute.native.plan import LINE, Plan
+from gradlab.execute.native.machine import LINE, MachineCode
+from gradlab.execute.native.plan import Plan
 from gradlab.execute.native.product.blas import bind, single_threaded
 from gradlab.execute.native.threads import each, thread_count, together
 from gradlab.graph import Graph, Variable

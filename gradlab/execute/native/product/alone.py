@@ -12,16 +12,13 @@ from numpy.typing import NDArray
 
 from gradlab.execute.native.emit.element import I64, index
 from gradlab.execute.native.emit.loops import loop
-from gradlab.execute.native.machine import host, optimized, vector_bytes
+from gradlab.execute.native.machine import LINE, host, optimized, vector_lanes
 from gradlab.execute.native.product.blas import bind
 from gradlab.execute.native.product.emit import (
-    FLOAT_BYTES,
     emit_product,
     scratch_bytes,
 )
 from gradlab.execute.native.product.spec import Method, Product
-
-LINE = 64
 
 
 class ProductAlone:
@@ -39,7 +36,7 @@ class ProductAlone:
         self.product = product
         bind()
         module = ir.Module(product.name)
-        function = emit_product(module, product, width or vector_bytes() // FLOAT_BYTES, method)
+        function = emit_product(module, product, width or vector_lanes(), method)
         function.attributes.add("noinline")
         run = ir.Function(
             module, ir.FunctionType(ir.VoidType(), [I64, *function.ftype.args]), "run"

@@ -10,8 +10,7 @@ from gradlab.execute.native.emit.element import I8, I64, memory
 from gradlab.execute.native.math.attributes import set_attribute
 from gradlab.execute.native.product import call, dot, narrow, plain, tiled
 from gradlab.execute.native.product.spec import Method, Product
-
-FLOAT_BYTES = 4
+from gradlab.graph.dtypes import FLOAT32
 
 
 def emit_product(module: Any, product: Product, width: int, method: Method) -> Any:
@@ -40,7 +39,7 @@ def emit_product(module: Any, product: Product, width: int, method: Method) -> A
     if method == "blas":
         call.emit(b, function, product)
     elif product.dtype.kind == "f":
-        lanes = width * FLOAT_BYTES // product.dtype.itemsize
+        lanes = width * FLOAT32.itemsize // product.dtype.itemsize
         way = next((way for way in (narrow, dot) if way.suits(product, lanes)), tiled)
         way.emit(b, function, product, lanes)
     else:

@@ -38,7 +38,7 @@ def panels(
         strides: from one term to the next, and along a panel's pieces.
         target: where the copies go.
         width: elements from one term to the next in a copy.
-        parts: the pieces of each panel.
+        part: the pieces of each panel.
         length: how many terms.
         count: how many panels.
         step: from one copy to the next.

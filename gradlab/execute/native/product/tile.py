@@ -9,6 +9,7 @@ from llvmlite import ir
 
 from gradlab.execute.native.emit.element import I64, index
 from gradlab.execute.native.emit.rolled import keep_rolled, loop, phi
+from gradlab.execute.native.machine import LINE
 from gradlab.execute.native.product.shared import rows_from, shared
 from gradlab.execute.native.product.vectors import (
     I1,
@@ -22,7 +23,6 @@ from gradlab.execute.native.product.vectors import (
     zero,
 )
 
-LINE = 64
 """Bytes."""
 
 

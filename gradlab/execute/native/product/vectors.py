@@ -108,24 +108,6 @@ def _neighbours(b: Any, x: Any, y: Any | None) -> Any:
     return b.fadd(shuffle(b, x, y, range(0, count, 2)), shuffle(b, x, y, range(1, count, 2)))
 
 
-def transpose(b: Any, rows: Sequence[Any]) -> list[Any]:
-    """The columns of a square block given its rows: blocks of 1, 2, 4, ... change sides."""
-    block = list(rows)
-    distance = 1
-    while distance < len(block):
-        low, high = [], []
-        for lane in range(len(block)):
-            own = lane & distance == 0
-            low.append(lane if own else lane - distance + len(block))
-            high.append(lane + distance if own else lane + len(block))
-        for i in range(len(block)):
-            if i & distance == 0:
-                x, y = block[i], block[i + distance]
-                block[i], block[i + distance] = shuffle(b, x, y, low), shuffle(b, x, y, high)
-        distance *= 2
-    return block
-
-
 def _word(vector: Any, word: str) -> Any:
     """A constant in one word, where llvmlite would write each lane: parsing takes most of it."""
     constant = ir.FormattedConstant(vector, "")
