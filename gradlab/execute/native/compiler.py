@@ -31,7 +31,7 @@ from gradlab.graph.tensor import Symbol
 
 TINY = 100_000
 """Operations of an update up to which all kernels become one function."""
-WORTH_SHARING = 4_000_000
+WORTH_SHARING = 25_000_000
 """Operations of an update from which several threads are faster than one."""
 BYTE = np.dtype(np.uint8)
 
