@@ -18,7 +18,7 @@ from gradlab.execute.native.cache import DiskCache, cache_folder, version
 from gradlab.execute.native.emit.program import emit_program
 from gradlab.execute.native.emit.special import SPECIALS
 from gradlab.execute.native.fuse import is_arange
-from gradlab.execute.native.machine import give_memory_back, host, identity, optimized, vector_lanes
+from gradlab.execute.native.machine import host, identity, optimized, vector_lanes
 from gradlab.execute.native.memory import place
 from gradlab.execute.native.partition import divide
 from gradlab.execute.native.plan import Buffer, Kernel, MatrixProduct, Plan, SpecialKernel
@@ -136,8 +136,6 @@ def compiled(graph: Graph, gathered: int, halt: int | None, threads: int, timed:
         plan = make_plan(graph, gathered, halt, threads)
         module = optimized(emit(plan, timed), machine, unroll=_is_tiny(plan))
     code = machine.emit_object(module)
-    del module, machine
-    give_memory_back()
     blas = any(k.method == "blas" for k in plan.kernels if isinstance(k, MatrixProduct))
     made = Compiled(plan.arena, plan.threads, blas, len(plan.kernels), code)
     cache.put(key, made.pack())

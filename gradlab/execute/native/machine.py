@@ -86,6 +86,7 @@ class MachineCode:
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
+        give_memory_back()
         self.run: Any = RUN(self._engine.get_function_address("run"))
 
 
