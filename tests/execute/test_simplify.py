@@ -73,3 +73,23 @@ def test_a_training_step_keeps_its_bits(optimizer):
 def run(graph, inputs):
     outputs, assigned = NumpyProgram(graph).run(inputs, [v.held.value for v, _ in graph.captured])
     return [*outputs, *assigned]
+
+
+def test_a_users_row_is_never_shared():
+    """Its parameters may be anything: lists, arrays, or numbers that are equal but not the same."""
+    row = gl.Op(
+        "signed",
+        forward=lambda xp, x, by: xp.copysign(x, by[0]),
+        infer=lambda x, by: (x.shape, x.dtype),
+        vjps=(None,),
+        formula="|x| with the sign of a number",
+    )
+    signed = [gl.apply, row]
+
+    def function(x):
+        apply, op = signed
+        return [apply(op, (x,), {"by": [zero]}) for zero in (0.0, -0.0)]
+
+    graph = simplify(trace(function, Spec((1,))))
+    (plus, minus) = run(graph, [np.ones(1, np.float32)])
+    assert (plus[0], minus[0]) == (1, -1)

@@ -235,3 +235,12 @@ def test_dtypes_that_are_not_numbers():
         check_dtype("complex64")
     with pytest.raises(DTypeError, match="real numbers"):
         gl.tensor(["a"])
+
+
+@pytest.mark.parametrize("dtype", [">i8", ">f4", ">u2"])
+def test_arrays_of_another_byte_order_keep_their_numbers(dtype):
+    x = np.array([1, 2, 300], dtype)
+    tensor = gl.tensor(x)
+    assert tensor.dtype.isnative
+    np.testing.assert_array_equal(tensor, [1, 2, 300])
+    np.testing.assert_array_equal(gl.compile(lambda x: x + 1)(x), [2, 3, 301])

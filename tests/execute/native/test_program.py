@@ -379,3 +379,30 @@ def test_python_goes_on_while_a_program_runs():
     counter.join()
     assert seconds > 0.02  # or else this says nothing
     assert after - before > 5
+
+
+def test_sums_over_axes_without_elements():
+    for shape, axis in (((2, 0), None), ((2, 0, 3), 1), ((0, 4), 0)):
+        wide = gl.compile(lambda x, s=shape, a=axis: gl.sum(gl.broadcast_to(x, s), a))
+        np.testing.assert_array_equal(
+            wide(np.ones((1,) * len(shape), np.float32)), np.zeros(shape).sum(axis)
+        )
+
+
+def test_large_state_is_no_number_after_a_failed_run():
+    """It was updated where it lies, and half an update must not pass for a result."""
+    large = Variable(np.ones((600, 600), np.float32), name="large")
+
+    def step(x, rows):
+        large.assign(large + x[rows].sum())
+        return x.sum()
+
+    loop = Loop(
+        trace(step, Spec((2, 3)), Spec((2,), np.int64)),
+        [np.ones((4, 3), np.float32), np.array([0, 1, 7, 0])],
+    )
+    loop.run([[0, 1]], np.zeros((1, 0)))
+    assert np.isfinite(large.numpy()).all()
+    with pytest.raises(ShapeError, match="index"):
+        loop.run([[0, 1], [2, 3]], np.zeros((2, 0)))
+    assert np.isnan(large.numpy()).all()

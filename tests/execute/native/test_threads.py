@@ -138,3 +138,21 @@ def test_each_raises_the_first_error():
 
     with pytest.raises(KeyError, match="3"):
         each(work, range(8), 2)
+
+
+def test_who_waits_for_a_thread_that_cannot_start_is_let_go(monkeypatch):
+    go = threading.Event()
+    pool = threads._pool(2)
+    submit = pool.submit
+
+    def once(work, thread):
+        if thread == 2:
+            raise RuntimeError("can't start new thread")
+        return submit(work, thread)
+
+    monkeypatch.setattr(pool, "submit", once)
+    with pytest.raises(RuntimeError, match="new thread"):
+        together(lambda thread: go.wait(30) and 0, 3, abort=go.set)
+    assert go.is_set()
+    monkeypatch.undo()
+    assert together(lambda thread: thread + 1, 3) == 1
