@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -289,9 +288,9 @@ def test_other_failures_of_the_system_are_one_line(gradlab, monkeypatch):
 # --- as a process -------------------------------------------------------------------------------
 
 
-def command(*words, **options):
+def command(*words, launch=("-m", "gradlab"), **options):
     return subprocess.Popen(
-        [sys.executable, "-m", "gradlab", *words],
+        [sys.executable, *launch, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -319,11 +318,10 @@ def test_control_c_says_how_to_go_on(wines, tmp_path):
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(wines, tmp_path):
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))
-
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))"
+    limited = ("-c", f"{limit}; from gradlab.cli import main; main()")
     words = ("train", "wines.csv", "--epochs", "100", "--hidden", "4", "-q")
-    process = command(*words, cwd=tmp_path, preexec_fn=limit)
+    process = command(*words, cwd=tmp_path, launch=limited)
     out, err = process.communicate()
     assert (process.returncode, out, len(lines(err))) == (2, "", 1)
     run = tmp_path / "runs" / "wines-001"
