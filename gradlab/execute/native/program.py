@@ -110,9 +110,13 @@ class NativeProgram:
         >>> "multiply [2, 3]" in program.profile()
         True
         """
+        return explain(self.plan, self.kernel_seconds())
+
+    def kernel_seconds(self) -> list[float]:
+        """Seconds that each kernel took an update so far, of a program that was made timed."""
         whole = max(int(self._ticks.sum()), 1)
         seconds = self._seconds / max(self._updates, 1)
-        return explain(self.plan, [seconds * ticks / whole for ticks in self._ticks.tolist()])
+        return [seconds * ticks / whole for ticks in self._ticks.tolist()]
 
     def run(self, inputs: Sequence[Any], state: Sequence[Any]) -> tuple[list[Array], list[Array]]:
         """Outputs and new values of the assigned Variables, from inputs and captured values.
