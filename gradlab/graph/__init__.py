@@ -34,6 +34,7 @@ from gradlab.graph.comparison import (
     not_equal,
     where,
 )
+from gradlab.graph.convolution import conv, conv_transpose
 from gradlab.graph.creation import (
     arange,
     full,
@@ -123,6 +124,7 @@ from gradlab.graph.trigonometry import (
     tanh,
 )
 from gradlab.graph.variable import Variable
+from gradlab.graph.windows import windows
 
 __all__ = [
     "OPS",
@@ -154,6 +156,8 @@ __all__ = [
     "ceil",
     "clip",
     "concat",
+    "conv",
+    "conv_transpose",
     "cos",
     "cosh",
     "cumsum",
@@ -248,6 +252,7 @@ __all__ = [
     "trunc",
     "var",
     "where",
+    "windows",
     "zeros",
     "zeros_like",
 ]

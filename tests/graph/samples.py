@@ -237,6 +237,62 @@ def _random_uniform(rng, dtype):
     return Sample(inputs, params | {"dtype": np.dtype(dtype)})
 
 
+def _windows(rng, dtype):
+    rank = int(rng.integers(1, 3))
+    params = {name: _numbers(rng, rank, 1, 2) for name in ("stride", "dilation")}
+    size = _numbers(rng, rank, 1, 3)
+    lengths = _long_enough(rng, size, params["dilation"])
+    return Sample((normal(rng, (*shape(rng, 1), *lengths), dtype),), {"size": size} | params)
+
+
+def _fold(rng, dtype):
+    sample = _windows(rng, dtype)
+    rank = len(sample.params["size"])
+    made = gl.windows(sample.inputs[0], axes=rank, **sample.params)
+    params = {"lengths": sample.inputs[0].shape[-rank:]}
+    params |= {name: sample.params[name] for name in ("stride", "dilation")}
+    return Sample((normal(rng, made.shape, dtype),), params)
+
+
+def _numbers(rng, count, low, high):
+    return tuple(int(n) for n in rng.integers(low, high + 1, count))
+
+
+def _long_enough(rng, size, dilation):
+    """Lengths that hold a window or a few."""
+    extra = rng.integers(0, 4, len(size))
+    return tuple(int(d * (k - 1) + 1 + e) for k, d, e in zip(size, dilation, extra, strict=True))
+
+
+def _convolution(rng, dtype):
+    """Shapes of x, w and y that fit together, and the parameters of their rows."""
+    rank, groups = int(rng.integers(1, 3)), int(rng.integers(1, 3))
+    params = {name: _numbers(rng, rank, 1, 2) for name in ("stride", "dilation")}
+    kernel = _numbers(rng, rank, 1, 3)
+    lengths = _long_enough(rng, kernel, params["dilation"])
+    padding = tuple(_numbers(rng, 2, 0, 2) for _ in range(rank))
+    params |= {"padding": padding, "groups": groups}
+    n, c, o = _numbers(rng, 3, 1, 3)
+    x, w = (n, groups * c, *lengths), (groups * o, c, *kernel)
+    y = gl.conv(np.zeros(x), np.zeros(w), **params).shape
+    return x, w, y, params
+
+
+def _conv(rng, dtype):
+    x, w, _, params = _convolution(rng, dtype)
+    return Sample((normal(rng, x, dtype), normal(rng, w, dtype)), params)
+
+
+def _conv_input(rng, dtype):
+    x, w, y, params = _convolution(rng, dtype)
+    return Sample((normal(rng, y, dtype), normal(rng, w, dtype)), params | {"lengths": x[2:]})
+
+
+def _conv_kernel(rng, dtype):
+    x, w, y, params = _convolution(rng, dtype)
+    return Sample((normal(rng, x, dtype), normal(rng, y, dtype)), params | {"kernel": w[2:]})
+
+
 SAMPLERS = {
     "argmax": _along_nonempty_axis,
     "argmin": _along_nonempty_axis,
@@ -245,7 +301,11 @@ SAMPLERS = {
     "astype_integer": _astype_integer,
     "broadcast_to": _broadcast_to,
     "concat": _concat,
+    "conv": _conv,
+    "conv_input": _conv_input,
+    "conv_kernel": _conv_kernel,
     "cumsum": _along_axis,
+    "fold": _fold,
     "identity": _any_shape,
     "index": _index,
     "index_add": _index_add,
@@ -263,6 +323,7 @@ SAMPLERS = {
     "reshape": _reshape,
     "stop_gradient": _any_shape,
     "sum": _reduction,
+    "windows": _windows,
 }
 ROWS = sorted(OPS)
 """Names of all rows, for pytest.mark.parametrize."""
