@@ -25,7 +25,8 @@ class Loop:
         graph: its first inputs are *gathered* (a batch of rows of each array of ``data``), the
             others *stepped* (a number that may differ at each update). Its Variables are
             *carried* from update to update. Its outputs are *emitted*, one value an update.
-        data: one array for each gathered input.
+        data: one array for each gathered input. Arrays whose rows are contiguous are never copied:
+            memory maps and windows that overlap stay what they are.
         executor: which executor runs it.
         halt: number of an emitted boolean; the run ends after the first update at which it is
             False. None: it never ends early.
@@ -187,10 +188,12 @@ class Loop:
 
 
 def _as(name: str, array: Array, dtype: DType) -> Array:
-    """An array as executors read it: contiguous, and of the dtype if that is no lesser kind."""
+    """An array as executors read it: contiguous rows, of the dtype if that is no lesser kind."""
     if not np.can_cast(array.dtype, dtype, "same_kind"):
         raise DTypeError(f"{name} has dtype {array.dtype}; the graph takes {dtype}")
-    return np.require(array.astype(dtype, copy=False), None, ["C", "A"])
+    array = array.astype(dtype, copy=False)
+    rows = array[:1].flags
+    return array if rows.c_contiguous and rows.aligned else np.require(array, None, ["C", "A"])
 
 
 def _checked(

@@ -142,6 +142,20 @@ def test_negative_rows_count_from_the_end(executor, dtype):
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
+def test_rows_may_overlap_and_lie_in_a_file(executor, tmp_path):
+    np.arange(50, dtype=np.float32).tofile(tmp_path / "numbers")
+    numbers = np.memmap(tmp_path / "numbers", np.float32, "r")
+    windows = np.lib.stride_tricks.sliding_window_view(numbers, 3)
+    for data in (windows, windows[::-2], numbers[:48].reshape(-1, 3)):
+        loop, w = adding_loop(executor, data)
+        assert np.shares_memory(loop.data[0], numbers)
+        loop.run([[0, 1, 2, 14], [3, 3, 0, 5]], [[1.0], [10.0]])
+        np.testing.assert_array_equal(
+            w, data[[0, 1, 2, 14]].sum(0) + 10 * data[[3, 3, 0, 5]].sum(0)
+        )
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
 @pytest.mark.parametrize("row", [20, -21, 2**40])
 def test_rows_that_are_not_there_change_nothing(executor, row):
     loop, w = adding_loop(executor)

@@ -159,6 +159,8 @@ class _Assembly:
         inputs = [self._operand(x) for x in node.inputs]
         out = self._operand(node)
         if group.kind == "special":
+            if SPECIALS[node.op.name].packed:
+                inputs = [self._packed(x) for x in inputs]
             layouts = tuple(x.layout for x in inputs)
             dtypes = tuple(x.dtype for x in inputs)
             call = Call(node.op.name, node.params, layouts, dtypes, node.shape, node.dtype)
@@ -168,6 +170,16 @@ class _Assembly:
         batch = node.shape[:-2]
         x, y = _matrices(x, turn_x, batch), _matrices(y, turn_y, batch)
         return MatrixProduct(label, x, y, out, method="tiled")
+
+    def _packed(self, x: Operand) -> Operand:
+        """An operand that lies row by row: a copy where it does not."""
+        rows = Layout.contiguous(x.layout.shape)
+        along = zip(x.layout.shape, x.layout.strides, rows.strides, strict=True)
+        if all(n <= 1 or stride == row for n, stride, row in along):
+            return x
+        packed = Operand(self._arena(x.dtype, x.layout.size), rows)
+        self.plan.kernels.append(copy(x, packed))
+        return packed
 
     def _nest(self, number: int, group: Group, label: str) -> Nest:
         steps: list[Step] = []
@@ -245,6 +257,8 @@ def _by_rows(node: Symbol, inputs: list[Operand], out: Operand) -> list[Operand]
     """
     assert node.op is not None
     _, *arrays = node.inputs
+    if node.op.name in ("conv", "conv_input"):
+        return [inputs[0], out] if node.shape[0] > 1 else []
     if node.op.name != "index" or not node.shape or not is_arange(arrays[0]):
         return []
     if any(k != TAKE for k in node.params["key"]) or any(

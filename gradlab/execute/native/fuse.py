@@ -117,6 +117,8 @@ class Fusion:
             return layout.apply(lambda x: x.transpose(params["axes"]))
         if name == "broadcast_to":
             return layout.broadcast(params["shape"])
+        if name == "windows":
+            return layout.windows(**params)
         if name == "index" and TAKE not in params["key"]:
             return layout.indexed(unpacked(params["key"], ()))
         return None

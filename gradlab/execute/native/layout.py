@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from gradlab.graph.op import Shape
+from gradlab.graph.windows import positions
 
 _BYTE = np.zeros(1, np.int8)
 
@@ -59,6 +60,23 @@ class Layout:
         found = self.apply(lambda x: x[whole])
         assert found is not None
         return found
+
+    def windows(
+        self, size: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+    ) -> Layout:
+        """The layout of the windows that slide over the last axes.
+
+        >>> Layout.contiguous((5,)).windows((3,), (2,), (1,))
+        Layout(shape=(2, 3), strides=(2, 1), offset=0)
+        """
+        rank = len(size)
+        lengths, steps = self.shape[-rank:], self.strides[-rank:]
+        along = zip(lengths, size, stride, dilation, strict=True)
+        counts = tuple(positions(*each) for each in along)
+        apart = tuple(step * s for step, s in zip(steps, stride, strict=True))
+        within = tuple(step * d for step, d in zip(steps, dilation, strict=True))
+        shape = (*self.shape[:-rank], *counts, *size)
+        return Layout(shape, (*self.strides[:-rank], *apart, *within), self.offset)
 
     def broadcast(self, shape: Shape) -> Layout:
         """With axes repeated to a larger shape."""

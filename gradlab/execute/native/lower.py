@@ -19,6 +19,7 @@ from gradlab.graph import (
     less,
     log,
     max,
+    permute_dims,
     reshape,
     sum,
     where,
@@ -27,6 +28,7 @@ from gradlab.graph.indexing import INDEX_ADD, TAKE
 from gradlab.graph.op import Shape
 from gradlab.graph.tensor import Symbol, active
 from gradlab.graph.trace import Spec, Trace
+from gradlab.graph.windows import FOLD, Sizes
 
 
 def _log_softmax(x: Tensor, axis: int) -> Tensor:
@@ -61,7 +63,19 @@ def _index_add(x: Tensor, *arrays: Tensor, key: tuple[object, ...], shape: Shape
     return where(equal(columns, np.arange(shape[1])), x, 0.0)
 
 
+def _fold(x: Tensor, lengths: Sizes, stride: Sizes, dilation: Sizes) -> Tensor:
+    """Windows that lie side by side and leave nothing out are the tensor itself, in pieces."""
+    rank = len(lengths)
+    lead, counts, size = x.shape[: -2 * rank], x.shape[-2 * rank : -rank], x.shape[-rank:]
+    along = zip(lengths, counts, size, stride, dilation, strict=True)
+    if not all(s == k and n == p * k and (d == 1 or k == 1) for n, p, k, s, d in along):
+        return apply(FOLD, (x,), {"lengths": lengths, "stride": stride, "dilation": dilation})
+    pairs = [axis for i in range(rank) for axis in (len(lead) + i, len(lead) + rank + i)]
+    return reshape(permute_dims(x, [*range(len(lead)), *pairs]), (*lead, *lengths))
+
+
 WRITTEN_OUT: dict[str, Callable[..., Tensor]] = {
+    "fold": _fold,
     "log_softmax": _log_softmax,
     "logsumexp": _logsumexp,
     "index_add": _index_add,

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradlab.execute.native.emit.special import Call
+from gradlab.execute.native.emit.special import SPECIALS, Call
 from gradlab.execute.native.layout import Layout
 from gradlab.execute.native.machine import LINE
 from gradlab.execute.native.product.spec import Method, Product
@@ -259,8 +259,8 @@ class SpecialKernel(Kernel):
 
     @property
     def flops(self) -> int:
-        """As many as elements."""
-        return self.out.layout.size
+        """As its kernel counts them."""
+        return SPECIALS[self.call.name].flops(self.call)
 
     @property
     def title(self) -> str:

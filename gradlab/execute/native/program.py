@@ -149,7 +149,8 @@ class NativeProgram:
         """One update for each row of row numbers: emitted values, and the new state.
 
         Args:
-            data: contiguous arrays whose rows are gathered as the first inputs.
+            data: arrays whose rows are gathered as the first inputs; each row is contiguous, but
+                rows may lie anywhere, even overlap.
             rows: their numbers, int64 of shape (updates, batch).
             inputs: numbers of each of the other inputs, one an update, contiguous.
             state: the Variables' values.
@@ -206,7 +207,9 @@ class NativeProgram:
         except IndexError:  # none is free: as many as calls at the same time
             arena = _aligned((self._made.arena,), np.uint8)
         error, counter = np.zeros(1, np.int32), np.zeros(1, np.int64)
-        arrays = [arena, error, error if rows is None else rows, self._ticks, *data, *inputs]
+        steps = np.array([array.strides[0] for array in data], np.int64)
+        arrays = [arena, error, error if rows is None else rows, self._ticks, steps]
+        arrays += [*data, *inputs]
         arrays += [*(own[v] for v in self.variables), *outputs, *self._constants]
         bases = (ctypes.c_void_p * len(arrays))(*map(_address, arrays))
 

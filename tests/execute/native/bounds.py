@@ -7,6 +7,8 @@ transcendental functions are within 4 units of the last place, ours too. Every o
 once or not at all: its numbers are equal.
 """
 
+import math
+
 import numpy as np
 
 from gradlab.graph import OPS
@@ -16,6 +18,7 @@ TRANSCENDENTAL = {
     *("acos", "asin", "atan", "cos", "cosh", "erf", "exp", "expm1", "log", "log1p", "pow"),
     *("sigmoid", "sin", "sinh", "softplus", "tan", "tanh"),
 }
+CONVOLUTIONS = ("conv", "conv_input", "conv_kernel")
 SLACK = 1.5
 """Terms of second order, the rounding of the bound itself, and the stored result's last place."""
 
@@ -43,6 +46,11 @@ def allowed(name, expected, inputs, params):
             # Each product may be lost below the smallest number; fused, it is not.
             tiny = 2 * inner * info.smallest_subnormal
             return _safe(SLACK * inner * info.eps * terms + tiny, terms, info)
+        if name in CONVOLUTIONS or name == "fold":
+            terms = OPS[name].forward(np, *map(_sizes, inputs), **params)
+            count = _summed(name, [each.shape for each in inputs], params)
+            tiny = 2 * count * info.smallest_subnormal
+            return _safe(SLACK * count * info.eps * terms + tiny, terms, info)
         if name == "index_add":
             terms = OPS[name].forward(np, _sizes(x), *inputs[1:], **params)
             count = max([picked.size for picked in inputs[1:]], default=0)
@@ -85,6 +93,20 @@ def assert_close(name, found, expected, inputs, params, note=""):
 def _sizes(x):
     """Absolute values; those that are not finite give the result by themselves."""
     return np.where(np.isfinite(x), np.abs(x), 0)
+
+
+def _summed(name, shapes, params):
+    """Terms of one sum, those that are zeros around x included."""
+    first, *others = shapes
+    if name == "fold":
+        return math.prod(first[-len(params["lengths"]) :])
+    (second,) = others
+    counted = {
+        "conv": second[1:],
+        "conv_input": (second[0] // params["groups"], *second[2:]),
+        "conv_kernel": (first[0], *second[2:]),
+    }
+    return math.prod(counted[name])
 
 
 def _count(shape, axis):

@@ -1,9 +1,9 @@
 """LLVM IR of a whole program: a loop of updates that calls the kernels in order.
 
 ``run(updates, thread, bases, sync) -> updates done``. ``bases`` points to the addresses of the
-arena, of the error flag, of the matrix of row numbers, of the clock's sums, and of every buffer
-outside the arena, in the plan's order; ``sync`` to the counter of the barrier. Every thread calls
-it, with its number.
+arena, of the error flag, of the matrix of row numbers, of the clock's sums, of the bytes from one
+row to the next in each array of data, and of every buffer outside the arena, in the plan's order;
+``sync`` to the counter of the barrier. Every thread calls it, with its number.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from gradlab.execute.native.plan import (
 )
 from gradlab.execute.native.product.emit import emit_product
 
-ARENA, ERROR, ROWS, CLOCK = range(4)
-FIRST = 4
+ARENA, ERROR, ROWS, CLOCK, STEPS = range(5)
+FIRST = 5
 """Number of the first buffer's address among the bases."""
 BYTES = I8.as_pointer()
 
@@ -258,7 +258,7 @@ class _Emitter:
         return address
 
     def _special(self, kernel: SpecialKernel, begin: Any, end: Any) -> None:
-        function = emit_special(self.module, kernel.call)
+        function = emit_special(self.module, kernel.call, self.width)
         pointers = [self._pointer(x.buffer) for x in (kernel.out, *kernel.inputs)]
         if kernel.scratch:
             pointers.append(self._pointer(kernel.scratch, own=True))
@@ -275,9 +275,11 @@ class _Emitter:
             b.bitcast(self._pointer(kernel.out.buffer), BYTES),
         )
         first = b.mul(self.update, index(count))
+        steps = b.bitcast(b.load(b.gep(self.bases, [index(STEPS)])), I64.as_pointer())
+        step = b.load(b.gep(steps, [index(kernel.source.number)]))
         copy = self.module.declare_intrinsic("llvm.memcpy", [BYTES, BYTES, I64])
         with loop(b, begin, end) as i:
             row = b.load(b.gep(self.rows, [b.add(first, i)]))
-            given = b.gep(source, [b.mul(row, index(size))])
+            given = b.gep(source, [b.mul(row, step)])
             taken = b.gep(target, [b.mul(i, index(size))])
             b.call(copy, [taken, given, index(size), ir.Constant(ir.IntType(1), 0)])

@@ -40,7 +40,8 @@ def emit_product(module: Any, product: Product, width: int, method: Method) -> A
         call.emit(b, function, product)
     elif product.dtype.kind == "f":
         lanes = width * FLOAT32.itemsize // product.dtype.itemsize
-        way = next((way for way in (narrow, dot) if way.suits(product, lanes)), tiled)
+        fitting = (way for way in (narrow, dot) if not product.adds and way.suits(product, lanes))
+        way = next(fitting, tiled)
         way.emit(b, function, product, lanes)
     else:
         plain.emit(b, function, product)

@@ -17,6 +17,7 @@ class Product:
 
     All strides count elements, and may be anything, zero included:
     A[i, p] lies at i·a_row + p·a_k, B[p, j] at p·b_k + j·b_col, C[i, j] at i·c_row + j.
+    If it ``adds``, the sums are added to what C holds: for floats alone.
     Booleans: whether any of the ands is true, as in NumPy.
 
     >>> import numpy as np
@@ -32,6 +33,7 @@ class Product:
     a_strides: tuple[int, int]
     b_strides: tuple[int, int]
     c_row: int
+    adds: bool = False
 
     @property
     def flops(self) -> int:
@@ -43,4 +45,4 @@ class Product:
         """A name for its function."""
         numbers = (*self.a_strides, *self.b_strides, self.c_row)
         strides = "_".join(str(number).replace("-", "m") for number in numbers)
-        return f"product_{self.dtype}_{self.m}x{self.n}x{self.k}_{strides}"
+        return f"product_{self.dtype}_{self.m}x{self.n}x{self.k}_{strides}" + "_adds" * self.adds

@@ -7,7 +7,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from gradlab.execute.native.emit.element import I64, index
+from gradlab.execute.native.emit.element import I8, I64, index
 from gradlab.execute.native.emit.rolled import keep_rolled, loop, phi
 from gradlab.execute.native.machine import LINE
 from gradlab.execute.native.product.shared import rows_from, shared
@@ -23,7 +23,7 @@ from gradlab.execute.native.product.vectors import (
     zero,
 )
 
-"""Bytes."""
+BYTES = I8.as_pointer()
 
 
 def tiles(module: Any, kind: Any, rows: int, part: Piece, adds: bool, inline: bool) -> Any:
@@ -112,9 +112,10 @@ def _opaque(b: Any, x: Any) -> Any:
 
 def _prefetch(b: Any, address: Any, part: Piece) -> None:
     """Let a row's lines come near, to be written."""
-    types = [address.type, I32, I32, I32]
+    types = [BYTES, I32, I32, I32]
     name, module = "llvm.prefetch.p0", b.module
     if name not in module.globals:
         ir.Function(module, ir.FunctionType(ir.VoidType(), types), name)
     for start in range(0, part.valid, LINE // size(address.type.pointee)):
-        b.call(module.globals[name], [b.gep(address, [index(start)]), I32(1), I32(3), I32(1)])
+        line = b.bitcast(b.gep(address, [index(start)]), BYTES)
+        b.call(module.globals[name], [line, I32(1), I32(3), I32(1)])

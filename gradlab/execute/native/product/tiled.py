@@ -226,11 +226,11 @@ class _Rows:
             b_step, b_k = cut.columns, product.b_strides[0]
             panels = b.gep(self.source, [j])
         c = b.gep(self.c, [b.add(b.mul(self.begin, index(product.c_row)), j)])
-        adds = self.blocks_k > 1
+        adds = self.blocks_k > 1 or product.adds
         function = tiles(b.module, self.kind, cut.rows, part, adds, inline=product.flops <= TINY)
         arguments = [
             a, index(a_step), index(a_row), index(a_k), panels, index(b_step), index(b_k),
             c, index(product.c_row), b.sub(self.end, self.begin), count, self.length,
-            b.not_(self.is_first) if adds else I1(0),
+            I1(1) if product.adds else b.not_(self.is_first) if adds else I1(0),
         ]  # fmt: skip
         b.call(function, arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,7 +49,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Frame:
-    """A kernel while it is being built: the builder, and the kernel's parameters."""
+    """A kernel while it is being built: the builder, and the kernel's parameters.
+
+    ``width`` is how many float32 numbers a vector of the machine has.
+    """
 
     b: Any
     call: Call
@@ -58,6 +62,7 @@ class Frame:
     inputs: Sequence[Any]
     scratch: Any
     error: Any
+    width: int
 
     def load(self, number: int, indices: Sequence[Any]) -> Any:
         """An element of an input."""
@@ -115,12 +120,15 @@ class Special:
     ``i8* scratch`` of as many bytes for each thread, aligned to 8, and, where it checks,
     ``i32* error``, where it puts 1 for an index out of range: then the output is of no use. It
     does the part [begin, end) of a range [0, length), and the parts may run at the same time.
+    ``packed``: its inputs must lie row by row, without gaps. ``flops`` counts its operations.
     """
 
     build: Callable[[Frame], None]
     length: Callable[[Call], int] = lambda call: split_length(call.shape)
     scratch_bytes: Callable[[Call], int] = lambda call: 0
     checks: bool = False
+    packed: bool = False
+    flops: Callable[[Call], int] = lambda call: math.prod(call.shape)
 
 
 @contextmanager

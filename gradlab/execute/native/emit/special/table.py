@@ -5,7 +5,15 @@ from __future__ import annotations
 from llvmlite import ir
 
 from gradlab.execute.native.emit.element import I8, I64, memory
-from gradlab.execute.native.emit.special import along, gather, joining, random, sorting
+from gradlab.execute.native.emit.special import (
+    along,
+    convolution,
+    folding,
+    gather,
+    joining,
+    random,
+    sorting,
+)
 from gradlab.execute.native.emit.special.kernel import Call, Frame, Special
 from gradlab.execute.native.math.attributes import set_attribute
 
@@ -15,6 +23,10 @@ SPECIALS: dict[str, Special] = {
     "argmin": along.ARGMIN,
     "argsort": sorting.ARGSORT,
     "concat": joining.CONCAT,
+    "conv": convolution.CONV,
+    "conv_input": convolution.CONV_INPUT,
+    "conv_kernel": convolution.CONV_KERNEL,
+    "fold": folding.FOLD,
     "index": gather.INDEX,
     "index_add": gather.INDEX_ADD,
     "random_bits": random.BITS,
@@ -23,8 +35,14 @@ SPECIALS: dict[str, Special] = {
 """Every row with a kernel of its own."""
 
 
-def emit(module: ir.Module, call: Call) -> ir.Function:
-    """The kernel of a call, which is added to the module where it is missing."""
+def emit(module: ir.Module, call: Call, width: int) -> ir.Function:
+    """The kernel of a call, which is added to the module where it is missing.
+
+    Args:
+        module: the module that is to hold it.
+        call: the row with all that its kernel depends on.
+        width: float32 elements in one vector of the machine.
+    """
     if call.symbol in module.globals:
         return module.get_global(call.symbol)
     special = SPECIALS[call.name]
@@ -45,6 +63,7 @@ def emit(module: ir.Module, call: Call) -> ir.Function:
             *(b, call, begin, end, out, inputs),
             scratch=rest.pop(0) if scratch else None,
             error=rest.pop(0) if error else None,
+            width=width,
         )
     )
     b.ret_void()
