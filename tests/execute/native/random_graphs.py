@@ -275,6 +275,42 @@ class Grower:
             return None
         return gl.matmul(x, y, turned, turn_y)
 
+    def slid(self):
+        """Windows over the last axes, reduced, or added up again."""
+        x = self.with_size("fi")
+        if x is None:
+            return None
+        rank = int(self.rng.integers(1, min(x.ndim, 2) + 1))
+        size = [int(self.rng.integers(1, min(n, 3) + 1)) for n in x.shape[-rank:]]
+        stride = size if self.rng.random() < 0.5 else [1] * rank
+        made = gl.windows(x, size, stride)
+        if made.size > LARGEST:
+            return None
+        if self.rng.random() < 0.4:
+            return gl.max(made, tuple(range(-rank, 0)))
+        params = {"lengths": x.shape[-rank:], "stride": tuple(stride), "dilation": (1,) * rank}
+        return gl.apply(OPS["fold"], (made,), params) if self.rng.random() < 0.6 else made
+
+    def convolved(self):
+        """Matrices as images and kernels of one channel, or of as many as they have rows."""
+        x = self.one("f", lambda x: x.ndim == 2 and x.size)
+        w = self.one("f", lambda w: w.ndim == 2 and w.size and w.size <= 32)
+        if x is None or w is None:
+            return None
+        x, w = self.tame(x), self.tame(w)
+        channels = x.shape[0] == w.shape[0] and self.rng.random() < 0.5
+        x, w = (gl.reshape(m, (1, *m.shape) if channels else (1, 1, *m.shape)) for m in (x, w))
+        pads = [(n, n) for n in w.shape[2:]]
+        with gl.GradientTape() as tape:
+            tape.watch([x, w])
+            y = gl.conv(x, w, int(self.rng.integers(1, 3)), pads)
+            total = (y * gl.stop_gradient(self.tame(y))).sum()
+        if y.size > LARGEST:
+            return None
+        for g in tape.gradient(total, [x, w]):
+            self.add(g)
+        return y
+
     def random(self):
         shape = tuple(int(n) for n in self.rng.integers(1, 6, int(self.rng.integers(0, 4))))
         if self.exact:
@@ -301,7 +337,7 @@ class Grower:
     MOVES = (
         *((unary, 5), (binary, 6), (number, 2), (truth, 1), (choice, 2), (cast, 1.5), (view, 3)),
         *((index, 2), (index_by_tensors, 1), (joined, 1.5), (reduced, 3), (along, 2)),
-        *((product, 2), (random, 0.7), (gradient, 0.2)),
+        *((product, 2), (random, 0.7), (gradient, 0.2), (slid, 1), (convolved, 0.5)),
     )
 
     def grow(self, count):
