@@ -182,7 +182,8 @@ class Loop:
                 f"stepped has shape {numbers.shape}; give {len(symbols)} numbers for each of the "
                 f"{updates} updates"
             )
-        if any(x.dtype.kind != "f" for x in symbols) and (numbers != np.floor(numbers)).any():
+        whole = numbers[:, [x.dtype.kind != "f" for x in symbols]]
+        if (whole != np.floor(whole)).any():
             raise DTypeError("stepped has fractions for an input of whole numbers")
         return [np.ascontiguousarray(numbers[:, i], x.dtype) for i, x in enumerate(symbols)]
 

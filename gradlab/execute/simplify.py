@@ -8,8 +8,8 @@ from typing import Any
 from gradlab.graph import Graph, Symbol, Tensor
 from gradlab.graph.op import OPS
 
-COPIES = ("identity", "stop_gradient")
-"""Rows that matter to gradients only: their output is their input."""
+COPIES = ("identity", "stop_gradient", "checkpointed")
+"""Rows that matter to gradients only: their output is their first input."""
 
 
 def simplify(graph: Graph) -> Graph:

@@ -61,10 +61,13 @@ class _Assembly:
         self._outputs()
         for i, x in enumerate(constants(graph)):
             self.buffer[id(x)] = self._new("constant", i, x.dtype, x.size)
+        made: dict[int, Kernel] = {}
         for number, group in enumerate(self.fusion.groups):
             kernel = self._kernel(number, group)
             if not (isinstance(kernel, MatrixProduct) and kernel.out.layout.size == 0):
                 self.plan.kernels.append(kernel)
+                made[number] = kernel
+                kernel.after = [made[n] for n in self.fusion.waits(group) if n in made]
         self._copies()
 
     # --- buffers -------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ class Fusion:
         root: of a view, the tensor whose memory it shows, by id; of others, themselves.
         layout: of every tensor within its root's memory, by id.
         kept: ids of the nodes that must be in memory.
+        awaited: of a view that is put off, what must be there before it is read, by id.
     """
 
     def __init__(self, graph: Graph, scalars: frozenset[str], specials: frozenset[str]) -> None:
@@ -63,6 +64,7 @@ class Fusion:
         self.root: dict[int, Tensor] = {}
         self.layout: dict[int, Layout] = {}
         self.kept: set[int] = set()
+        self.awaited: dict[int, list[Tensor]] = {}
         self._scalars = scalars
         self._specials = specials
         self._recorded = {id(node): number for number, node in enumerate(graph.nodes)}
@@ -94,6 +96,9 @@ class Fusion:
             source = self.root[id(node.inputs[0])]
             self.root[id(node)], self.layout[id(node)] = source, view
             self.kept.add(id(source))
+            self.awaited[id(node)] = self._waits(node)
+            if name == "after":
+                self.awaited[id(node)] += [self.root[id(x)] for x in node.inputs[1:]]
             return
         self._own(node)
         if name in PRODUCTS or name in self._specials:
@@ -111,6 +116,8 @@ class Fusion:
         if not node.inputs or id(node.inputs[0]) not in self.layout:
             return None
         layout, params = self.layout[id(node.inputs[0])], node.params
+        if name == "after":
+            return layout
         if name == "reshape":
             return layout.apply(lambda x: x.reshape(params["shape"], copy=False))
         if name == "permute_dims":
@@ -129,6 +136,8 @@ class Fusion:
         for root, x in self._given(node):
             made = self.group_of.get(id(root), -1)
             earliest = max(earliest, made if self._at_hand(x, made, shape) else made + 1)
+        for awaited in self._waits(node):
+            earliest = max(earliest, self.group_of.get(id(awaited), -1) + 1)
         fresh = Group("nest", shape)
         self._note(fresh, node)
         for number in range(earliest, len(self.groups)):
@@ -142,6 +151,15 @@ class Fusion:
         """The tensors in memory that a node reads, each with its root before it."""
         given = (x for x in node.inputs if not is_immediate(x))
         return [(self.root[id(x)], x) for x in given]
+
+    def _waits(self, node: Symbol) -> list[Tensor]:
+        """What must be there before a node's inputs are read."""
+        return [awaited for x in node.inputs for awaited in self.awaited.get(id(x), ())]
+
+    def waits(self, group: Group) -> set[int]:
+        """Numbers of the groups that a group comes after though it need not read their results."""
+        awaited = {id(x) for node in group.nodes for x in self._waits(node)}
+        return {self.group_of[x] for x in awaited if x in self.group_of}
 
     def reads(self, group: Group) -> list[tuple[Tensor, Tensor]]:
         """The tensors in memory that a group's nodes read, each with its root before it."""
@@ -185,6 +203,9 @@ class Fusion:
                         readers[made].add(number)
                         if not self._at_hand(x, made, group.shape):
                             in_memory[made].add(number)
+            for made in self.waits(group):
+                readers[made].add(number)
+                in_memory[made].add(number)
         gone: set[int] = set()
         for late, group in enumerate(self.groups):
             for early in reversed(range(late)):

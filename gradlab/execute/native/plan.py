@@ -121,11 +121,13 @@ class Kernel:
         label: what listings show.
         range: how its outermost loop is divided among threads.
         barrier: whether all threads wait for one another before it.
+        after: kernels that come before it though it may read nothing of theirs.
     """
 
     label: str
     range: Range = field(default=Range(), kw_only=True)
     barrier: bool = field(default=False, kw_only=True)
+    after: list[Kernel] = field(default_factory=list, kw_only=True)
 
     def reads(self) -> list[Operand]:
         """What it reads."""

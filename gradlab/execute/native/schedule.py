@@ -11,7 +11,7 @@ SMALL = 6000
 """Operations and bytes of a kernel that is not worth a barrier."""
 
 LARGE = 1 << 20
-"""Bytes of new memory for which a barrier is worth it."""
+"""Bytes of memory, new or given back, for which a barrier is worth it."""
 
 
 def schedule(plan: Plan) -> None:
@@ -37,12 +37,17 @@ class _Scheduler:
         self.uses: Counter[Buffer] = Counter()
         """How many of the kernels left touch a buffer."""
         self.alive: set[Buffer] = set()
+        self.frugal = any(kernel.after for kernel in self.kernels)
+        """Whether memory counts more than time: the program computes things again to save it."""
+        self.idle = 0
+        """Bytes given back since the last barrier, which may be used again only after another."""
         self.followers: list[list[int]] = [[] for _ in self.kernels]
         self.missing = [0] * len(self.kernels)
         writer: dict[Buffer, int] = {}
         readers: dict[Buffer, list[int]] = {}
+        numbers = {kernel: number for number, kernel in enumerate(self.kernels)}
         for number, own in enumerate(self.accesses):
-            before: set[int] = set()
+            before = {numbers[kernel] for kernel in self.kernels[number].after}
             for a in own:
                 if a.buffer in writer:
                     before.add(writer[a.buffer])
@@ -83,7 +88,8 @@ class _Scheduler:
     def take(self, number: int) -> None:
         """Make a kernel the next one."""
         kernel, own = self.kernels[number], self.accesses[number]
-        if self.threads > 1 and self._growth(number) >= LARGE:
+        wasteful = self.frugal and self.idle >= LARGE
+        if self.threads > 1 and (wasteful or self._growth(number) >= LARGE):
             # To wait takes no time beside such a kernel, and memory given back so far is free.
             kernel.barrier = True
             self.since = {}
@@ -96,9 +102,13 @@ class _Scheduler:
                 self.since = {}
         for a in own:
             self.since.setdefault(a.buffer, []).append(a)
+        if kernel.barrier:
+            self.idle = 0
         for buffer in {a.buffer for a in own}:
             self.uses[buffer] -= 1
             self.alive.add(buffer)
+            if self.uses[buffer] == 0 and buffer.home == "arena":
+                self.idle += buffer.bytes
         self.done.append(kernel)
         self.ready.remove(number)
         for later in self.followers[number]:

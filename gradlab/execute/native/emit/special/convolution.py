@@ -6,27 +6,35 @@ With K = (channel, place in the kernel) and P = the windows' positions, of one s
     conv_input   columns (K × P) = wᵀ (K × O) · y (O × P), added up where windows overlap
     conv_kernel  wᵀ (K × O) = Σ_samples columns (K × P) · yᵀ (P × O)
 
-The columns of one sample stay in the cache, and are never in memory for more than one. Threads
-share out samples or, for the kernel, its rows: so no sum depends on how many threads there are.
+The columns are made for some rows of windows at a time: they stay in the cache, and are never in
+memory for a whole batch. Threads share out samples or, for the kernel, its rows: so no sum depends
+on how many threads there are.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from gradlab.execute.native.emit.element import I1, I8, I64, index, memory
 from gradlab.execute.native.emit.loops import loop as unrolled_loop
 from gradlab.execute.native.emit.loops import place
-from gradlab.execute.native.emit.rolled import least, loop
+from gradlab.execute.native.emit.rolled import blocks, least, loop
 from gradlab.execute.native.emit.special.kernel import Call, Frame, Special
 from gradlab.execute.native.product.emit import emit_product, scratch_bytes
 from gradlab.execute.native.product.spec import Product
 from gradlab.execute.native.product.vectors import load, pieces, store
 from gradlab.graph.dtypes import FLOAT32, DType
 
+LANES = 16
+"""Elements that columns come in."""
+TAIL = 0.5
+"""Vectors whose time it takes to begin some rows of windows."""
+LARGEST = 640 * 2**10
+"""Bytes of columns at a time, if rows can be cut so: they stay in the second-level cache."""
 ALIGNED = 64
 """Bytes at whose multiples the parts of the scratch memory begin."""
 
@@ -72,6 +80,32 @@ class Geometry:
         return math.prod(self.count)
 
     @property
+    def lines(self) -> int:
+        """Rows of y that are done at a time: they divide its height, and fill vectors best."""
+
+        def cost(lines: int) -> tuple[bool, float, int]:
+            width = lines * self.count[1]
+            vectors = -(-width // LANES)
+            too_large = self.rows * width * self.dtype.itemsize > LARGEST
+            return too_large, (vectors + TAIL) / width, lines
+
+        height = self.count[0]
+        return min((n for n in range(1, height + 1) if height % n == 0), key=cost, default=1)
+
+    @property
+    def part(self) -> int:
+        """Positions that are done at a time."""
+        return self.lines * self.count[1]
+
+    @property
+    def apart(self) -> int:
+        """Elements from one row of the columns to the next.
+
+        Rows that lie a power of two apart would share few places in the cache.
+        """
+        return self.windows if self.is_plain else -(-self.part // LANES) * LANES + LANES
+
+    @property
     def rows(self) -> int:
         """Of the columns' matrix: channels of a group by places in the kernel."""
         return self.inner * self.places
@@ -89,20 +123,22 @@ class Geometry:
     @property
     def product(self) -> Product:
         """The product that gives y."""
-        k, p = self.rows, self.windows
-        return Product(self.dtype, self.outer, p, k, (k, 1), (p, 1), p)
+        k = self.rows
+        return Product(self.dtype, self.outer, self.part, k, (k, 1), (self.apart, 1), self.windows)
 
     @property
     def product_back(self) -> Product:
         """The product that gives the columns."""
-        k, p = self.rows, self.windows
-        return Product(self.dtype, k, p, self.outer, (1, k), (p, 1), p)
+        k = self.rows
+        return Product(self.dtype, k, self.part, self.outer, (1, k), (self.windows, 1), self.apart)
 
     @property
     def product_kernel(self) -> Product:
         """The product that adds to the turned kernel."""
-        k, p = self.rows, self.windows
-        return Product(self.dtype, k, self.outer, p, (p, 1), (1, p), self.outer, adds=True)
+        strides = (self.apart, 1), (1, self.windows)
+        return Product(
+            self.dtype, self.rows, self.outer, self.part, *strides, self.outer, adds=True
+        )
 
 
 def geometry(call: Call) -> Geometry:
@@ -152,7 +188,7 @@ def _parts(call: Call) -> dict[str, int]:
     }[call.name]
     elements = {
         "plane": g.inner * math.prod(g.padded) if g.is_padded else 0,
-        "columns": 0 if g.is_plain else g.rows * g.windows,
+        "columns": 0 if g.is_plain else g.rows * g.apart,
         "turned": g.groups * g.rows * g.outer if call.name == "conv_kernel" else 0,
     }
     found = {name: -(-n * g.dtype.itemsize // ALIGNED) * ALIGNED for name, n in elements.items()}
@@ -245,25 +281,43 @@ class _Builder:
             at = [index(piece.start)]
             store(b, load(b, b.gep(source, at), piece), b.gep(target, at), piece)
 
-    def runs(self, plane: Any, units: tuple[Any, Any], move: Callable[..., None]) -> None:
-        """Call for every row of windows: where it lies in the plane, and where in the columns.
+    def runs(
+        self, plane: Any, first: Any, units: tuple[Any, Any], move: Callable[..., None]
+    ) -> None:
+        """Call for some rows of windows: where each lies in the plane, and where in the columns.
 
         Args:
             plane: where the channels lie.
+            first: number of the first row.
             units: first and last of the pairs (channel, row of the kernel).
             move: what to do with the two addresses.
         """
         b, g = self.b, self.g
-        (high, wide), (rows, columns) = g.kernel, g.count
+        (high, wide), columns = g.kernel, g.count[1]
         down, (d_down, d_right) = g.stride[0], g.dilation
         plane_rows, plane_columns = g.padded
         with loop(b, *units) as u, loop(b, index(0), index(wide)) as j:
             channel, i = b.sdiv(u, index(high)), b.srem(u, index(high))
             strides = [plane_rows * plane_columns, d_down * plane_columns, d_right]
             corner = self.at(plane, [channel, i, j], strides)
-            line = self.at(self.part["columns"], [u, j], [wide * g.windows, g.windows])
-            with loop(b, index(0), index(rows)) as r:
+            corner = self.at(corner, [first], [down * plane_columns])
+            line = self.at(self.part["columns"], [u, j], [wide * g.apart, g.apart])
+            with loop(b, index(0), index(g.lines)) as r:
                 move(self.at(corner, [r], [down * plane_columns]), self.at(line, [r], [columns]))
+
+    @contextmanager
+    def parts(self) -> Iterator[tuple[Any, Any]]:
+        """A loop over parts of the windows; gives the first row and the first window of each."""
+        b, g = self.b, self.g
+        with blocks(b, g.count[0] // g.lines) as t:
+            yield b.mul(t, index(g.lines)), b.mul(t, index(g.part))
+
+    def columns(self, plane: Any, first: Any, window: Any, units: tuple[Any, Any]) -> Any:
+        """The matrix of a part's windows."""
+        if self.g.is_plain:
+            return self.b.gep(plane, [window])
+        self.runs(plane, first, units, self.gather)
+        return self.part["columns"]
 
     def gather(self, seen: Any, line: Any) -> None:
         """A row of windows from the plane into the columns."""
@@ -298,13 +352,13 @@ def _conv(frame: Frame) -> None:
         make.zero(make.part["plane"], index(g.inner * math.prod(g.padded)))
     units = index(0), index(g.inner * g.kernel[0])
     with loop(b, frame.begin, frame.end) as n, loop(b, index(0), index(g.groups)) as group:
-        columns = make.pad(make.image(x, n, group), (index(0), index(g.inner)))
-        if not g.is_plain:
-            make.runs(columns, units, make.gather)
-            columns = make.part["columns"]
+        plane = make.pad(make.image(x, n, group), (index(0), index(g.inner)))
         weights = make.at(w, [group], [g.outer * g.rows])
         y = make.result(frame.out, n, group)
-        make.multiply(g.product, (index(0), index(g.outer)), y, weights, columns)
+        with make.parts() as (first, window):
+            columns = make.columns(plane, first, window, units)
+            rows = index(0), index(g.outer)
+            make.multiply(g.product, rows, b.gep(y, [window]), weights, columns)
 
 
 def _conv_input(frame: Frame) -> None:
@@ -314,13 +368,16 @@ def _conv_input(frame: Frame) -> None:
     with loop(b, frame.begin, frame.end) as n, loop(b, index(0), index(g.groups)) as group:
         image = make.image(frame.out, n, group)
         plane = make.part["plane"] if g.is_padded else image
-        columns = image if g.is_plain else make.part["columns"]
         weights = make.at(w, [group], [g.outer * g.rows])
         given = make.result(y, n, group)
-        make.multiply(g.product_back, (index(0), index(g.rows)), columns, weights, given)
         if not g.is_plain:
             make.zero(plane, index(g.inner * math.prod(g.padded)))
-            make.runs(plane, units, make.scatter)
+        with make.parts() as (first, window):
+            columns = b.gep(image, [window]) if g.is_plain else make.part["columns"]
+            rows = index(0), index(g.rows)
+            make.multiply(g.product_back, rows, columns, weights, b.gep(given, [window]))
+            if not g.is_plain:
+                make.runs(plane, first, units, make.scatter)
         if g.is_padded:
             make.crop(image)
 
@@ -346,13 +403,13 @@ def _conv_kernel(frame: Frame) -> None:
                 b.sdiv(low, index(high)),
                 b.sdiv(b.add(high_end, index(high - 1)), index(high)),
             )
-            columns = make.pad(image, channels)
-            if not g.is_plain:
-                make.runs(columns, (low, high_end), make.gather)
-                columns = make.part["columns"]
+            plane = make.pad(image, channels)
             turned = make.at(make.part["turned"], [group], [units * strip])
             rows = (b.mul(low, index(wide)), b.mul(high_end, index(wide)))
-            make.multiply(g.product_kernel, rows, turned, columns, make.result(y, n, group))
+            given = make.result(y, n, group)
+            with make.parts() as (first, window):
+                columns = make.columns(plane, first, window, (low, high_end))
+                make.multiply(g.product_kernel, rows, turned, columns, b.gep(given, [window]))
     with loop(b, frame.begin, frame.end) as u:
         group, unit = b.sdiv(u, index(units)), b.srem(u, index(units))
         with loop(b, index(0), index(wide)) as j, loop(b, index(0), index(g.outer)) as o:
