@@ -125,6 +125,8 @@ def compare(task: Task, rounds: int) -> None:
         compile_seconds = check(found, lambda name: bar.update(shown, description=name))
         stretches = {}
         for candidate in found:
+            if candidate.name not in compile_seconds:
+                continue
             bar.update(shown, description=f"warming {candidate.name}")
             stretches[candidate.name] = warmed(candidate)
         if task.name == "2048":
@@ -151,8 +153,8 @@ def compare(task: Task, rounds: int) -> None:
 def check(candidates: Sequence[Candidate], tick: Callable[[str], object]) -> dict[str, float]:
     """Compare the first losses, and say so; the seconds that each took to give them.
 
-    Raises:
-        SystemExit: a candidate does something else than the first of them.
+    A candidate that does something else than the first of them is left out, with a line that says
+    so: its time would be that of other work.
     """
     seconds, worst = {}, 0.0
     expected = np.empty(0)
@@ -167,11 +169,13 @@ def check(candidates: Sequence[Candidate], tick: Callable[[str], object]) -> dic
         wanted = expected if losses.size > 1 else expected.mean()
         difference = float(np.max(np.abs(losses / wanted - 1)))
         if not difference <= candidate.tolerance:
-            raise SystemExit(f"{candidate.name} has losses {losses}; expected {wanted}")
+            print(f"left out: {candidate.name}, whose losses are {losses}; expected {wanted}")
+            del seconds[candidate.name]
+            continue
         worst = max(worst, difference)
     print(
         f"checked: the losses of {CHECKED} updates from the same weights agree to {worst:.0e} "
-        f"in all {len(candidates)} ({', '.join(f'{loss:.5f}' for loss in expected)})"
+        f"in {len(seconds)} of {len(candidates)} ({', '.join(f'{loss:.5f}' for loss in expected)})"
     )
     return seconds
 

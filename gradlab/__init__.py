@@ -7,6 +7,7 @@ from gradlab import init, nn, optim, schedule
 from gradlab.backprop import (
     GradientTape,
     check_grads,
+    checkpoint,
     grad,
     hessian,
     hvp,
@@ -20,7 +21,7 @@ from gradlab.graph import *  # noqa: F403
 from gradlab.graph import __all__ as _graph
 
 if TYPE_CHECKING:
-    from gradlab import data, inspect, train
+    from gradlab import data, inspect, interop, train
     from gradlab.inspect import draw, explain
     from gradlab.train import Trainer, fit  # type: ignore[no-redef]  # the package has a module fit
 
@@ -32,6 +33,7 @@ _LATER = {
     "explain": "gradlab.inspect",
     "fit": "gradlab.train",
     "inspect": "gradlab.inspect",
+    "interop": "gradlab.interop",
     "train": "gradlab.train",
 }
 
@@ -49,6 +51,7 @@ __all__ = [
     "GradientTape",
     "Trainer",
     "check_grads",
+    "checkpoint",
     "compile",
     "data",
     "draw",
@@ -59,6 +62,7 @@ __all__ = [
     "hvp",
     "init",
     "inspect",
+    "interop",
     "jacobian",
     "jvp",
     "nn",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -138,18 +139,20 @@ def _parse(spec: str | Mapping[str, Any], kind: str) -> tuple[str, dict[str, Any
         if not isinstance(name, str):
             raise ArgumentError(f'{kind}: a table needs name = "...", got {dict(spec)!r}')
         return name, arguments
+    # The name is set apart first: one such as 2c2d would be no name in Python.
+    name, bracket, rest = (part.strip() for part in spec.partition("("))
     try:
-        tree = ast.parse(spec.strip(), mode="eval").body
-        if isinstance(tree, ast.Name):
-            return tree.id, {}
-        if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)) or tree.args:
+        call = ast.parse(f"_({rest}" if bracket else "_()", mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
             raise ValueError("not a call by keywords")
+        if not re.fullmatch(r"\w+", name):
+            raise ValueError("not a name")
         found: dict[str, Any] = {}
-        for keyword in tree.keywords:
+        for keyword in call.keywords:
             if keyword.arg is None or keyword.arg in found:
                 raise ValueError("a keyword twice, or a mapping of keywords")
             found[keyword.arg] = ast.literal_eval(keyword.value)
-        return tree.func.id, found
+        return name, found
     except (SyntaxError, ValueError) as error:
         raise ArgumentError(
             f"cannot read {kind} {spec!r}; write it as name or name(key=value, ...), each key once"

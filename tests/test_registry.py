@@ -28,6 +28,11 @@ def test_an_alias_answers_but_is_not_listed(colours):
         colours["rogue"]
 
 
+def test_a_name_need_not_be_one_in_python(colours):
+    colours.register("0f0", formula="", paper="")(lambda shade=1: shade)
+    assert (colours.build("0f0"), colours.build(" 0f0 (shade=2) ")) == (1, 2)
+
+
 @pytest.mark.parametrize("names", [("red", None), ("rouge", None), ("blue", "red")])
 def test_a_name_is_taken_once(colours, names):
     name, alias = names
@@ -43,6 +48,11 @@ def test_a_name_is_taken_once(colours, names):
         ("red(shade=1, shade=2)", "each key once"),
         ("red(**{})", "cannot read colour"),
         ("red(0.3)", "cannot read colour"),
+        ("red(shade=1", "cannot read colour"),
+        ("red)", "cannot read colour"),
+        ("red()()", "cannot read colour"),
+        ("a red", "cannot read colour"),
+        ("", "cannot read colour"),
         ("RED", "did you mean 'red'"),
         ("red(shades=1)", "unknown parameter of colour red 'shades'; did you mean 'shade'"),
         (None, "colour is None; write it as text"),

@@ -1,6 +1,7 @@
 """Floor 2: backpropagation, one reverse sweep and the ways to ask it."""
 
 from gradlab.backprop.check import check_grads
+from gradlab.backprop.checkpoint import checkpoint
 from gradlab.backprop.functional import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from gradlab.backprop.sweep import reachable, sum_to, sweep
 from gradlab.backprop.tape import GradientTape
@@ -8,6 +9,7 @@ from gradlab.backprop.tape import GradientTape
 __all__ = [
     "GradientTape",
     "check_grads",
+    "checkpoint",
     "grad",
     "hessian",
     "hvp",

@@ -12,6 +12,7 @@ import numpy as np
 from gradlab.backprop.sweep import reachable, sweep
 from gradlab.errors import DTypeError, GradientError
 from gradlab.graph import Op, Symbol, Tensor, Variable, as_tensor, ones_like, stack, zeros_like
+from gradlab.graph.ordering import origin
 from gradlab.graph.shaping import cast
 from gradlab.graph.tensor import NO_PARAMS, Like, Params, active
 from gradlab.graph.tree import leaves, map_leaves, rebuild
@@ -138,10 +139,15 @@ class GradientTape:
         if self._watch_variables and variable.trainable and variable.dtype.kind == "f":
             self._note_read(variable, tensor)
 
+    def watches(self, x: Tensor) -> bool:
+        """Whether a tensor was watched, or descends from one that was."""
+        return id(x) in self._watched
+
     def _note_read(self, variable: Variable, tensor: Tensor) -> None:
         reads = self._reads.setdefault(variable, [])
+        first = origin(tensor)  # a reading that is put off is no other reading
         for earlier in reads:
-            if tensor is earlier:
+            if tensor is earlier or first is earlier:
                 return
         reads.append(tensor)
         self._watched[id(tensor)] = tensor

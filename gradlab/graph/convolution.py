@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gradlab.errors import ArgumentError, ShapeError
+from gradlab.errors import ArgumentError, DTypeError, ShapeError
 from gradlab.graph.dtypes import Array, DType
 from gradlab.graph.elementwise import promote
 from gradlab.graph.op import Op, Shape, declare
@@ -163,8 +163,10 @@ def _by_kernel(x: Tensor, g: Tensor, kernel: Shape, params: dict[str, Any]) -> T
     return apply(CONV_KERNEL, (x, g), _steps(params) | {"kernel": kernel})
 
 
-def _by_output(x: Tensor, w: Tensor, params: dict[str, Any]) -> Tensor:
-    return apply(CONV, (x, w), _steps(params))
+def _by_output(x: Tensor, w: Tensor, lengths: Shape, params: dict[str, Any]) -> Tensor:
+    y = apply(CONV, (x, w), _steps(params))
+    # A transposed convolution may be told to be so long that one window more would fit.
+    return y if y.shape[2:] == lengths else y[(..., *map(slice, lengths))]
 
 
 CONV = declare(
@@ -186,7 +188,7 @@ CONV_INPUT = declare(
         forward=_conv_input,
         infer=_infer_input,
         vjps=(
-            lambda g, f, y, w, **params: _by_output(g, w, params),
+            lambda g, f, y, w, **params: _by_output(g, w, y.shape[2:], params),
             lambda g, f, y, w, **params: _by_kernel(g, y, w.shape[2:], params),
         ),
         formula="x ∗ᵀ y",
@@ -200,7 +202,7 @@ CONV_KERNEL = declare(
         infer=_infer_kernel,
         vjps=(
             lambda g, f, x, y, **params: _by_input(y, g, x.shape[2:], params),
-            lambda g, f, x, y, **params: _by_output(x, g, params),
+            lambda g, f, x, y, **params: _by_output(x, g, y.shape[2:], params),
         ),
         formula="windows of x · y",
         derivatives=("y ∗ᵀ", "x ∗"),
@@ -232,6 +234,7 @@ def conv(
     Raises:
         ArgumentError: a number out of its range, or padding of another kind.
         ShapeError: channels that do not fit, or a kernel larger than x with its padding.
+        DTypeError: whole numbers.
 
     Source: Goodfellow et al., Deep Learning, 2016, section 9.5; shapes as PyTorch has them.
 
@@ -247,6 +250,7 @@ def conv(
         "dilation": dilation,
         "groups": _groups(groups),
     }
+    CONV.infer(x, w, **params)  # raises for what does not fit
     return apply(CONV, (x, w), params)
 
 
@@ -275,6 +279,7 @@ def conv_transpose(
         ArgumentError: a number out of its range, or an output_padding that is neither below the
             stride nor below the dilation.
         ShapeError: channels that do not fit.
+        DTypeError: whole numbers.
 
     Source: Dumoulin and Visin, A guide to convolution arithmetic, 2016, chapter 4.
 
@@ -303,6 +308,7 @@ def conv_transpose(
         "dilation": dilation,
         "groups": _groups(groups),
     }
+    CONV_INPUT.infer(x, w, **params)
     return apply(CONV_INPUT, (x, w), params)
 
 
@@ -313,6 +319,8 @@ def _promoted(name: str, x: Like, w: Like) -> tuple[Tensor, Tensor]:
             f"{name} takes x of shape (n, channels, length) or (n, channels, height, width) and a "
             f"kernel of as many axes, got {x.shape} and {w.shape}"
         )
+    if x.dtype.kind != "f":
+        raise DTypeError(f"{name} takes floats, got {x.dtype}; use gradlab.astype(x, 'float32')")
     return x, w
 
 

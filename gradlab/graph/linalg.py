@@ -76,7 +76,12 @@ def matmul(x: Like, y: Like, transpose_x: bool = False, transpose_y: bool = Fals
     """
     x, y = promote(x, y)
     op = PRODUCTS[transpose_x, transpose_y]
-    if len(x.shape) >= 2 and len(y.shape) >= 2:
+    if x.ndim > 2 and y.ndim == 2 and not transpose_x:
+        # All rows of x at once: one product, whose gradient by y is one too, and no sum of many.
+        lead = x.shape[:-1]
+        product = apply(op, (reshape(x, (math.prod(lead), x.shape[-1])), y))
+        return reshape(product, (*lead, product.shape[-1]))
+    if x.ndim >= 2 and y.ndim >= 2:
         return apply(op, (x, y))
     if x.ndim == 0 or y.ndim == 0:
         raise ShapeError(f"matmul needs vectors or matrices, got shapes {x.shape} and {y.shape}")

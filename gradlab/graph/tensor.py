@@ -42,6 +42,9 @@ class Tape(Protocol):
     def read(self, variable: Variable, tensor: Tensor) -> None:
         """Take note that a variable was read as this tensor."""
 
+    def watches(self, x: Tensor) -> bool:
+        """Whether operations on this tensor are taken note of."""
+
 
 class _Active(threading.local):
     """What this thread records into at the moment."""

@@ -165,6 +165,11 @@ class Trace:
         self.guards: list[Guard] = []
         self.created: set[Variable] = set()
 
+    @property
+    def recording(self) -> Trace:
+        """The trace that operations are noted down in."""
+        return self
+
     def concerns(self, inputs: tuple[Tensor, ...]) -> bool:
         """Whether an op on these inputs belongs in the graph; else it is a constant."""
         symbolic = False

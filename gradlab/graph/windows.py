@@ -167,4 +167,5 @@ def windows(
         "stride": sizes("windows: stride", stride, rank),
         "dilation": sizes("windows: dilation", dilation, rank),
     }
+    WINDOWS.infer(x, **params)  # raises for what does not fit
     return apply(WINDOWS, (x,), params)

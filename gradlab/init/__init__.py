@@ -19,6 +19,7 @@ from gradlab.init.named import initialize
 from gradlab.init.orthogonal import Orthogonal
 from gradlab.init.plain import Constant, Identity, Normal, Uniform, Zeros
 from gradlab.init.scaling import VarianceScaling
+from gradlab.init.truncated import TruncatedNormal
 
 __all__ = [
     "Constant",
@@ -28,6 +29,7 @@ __all__ = [
     "Normal",
     "Orthogonal",
     "TorchDefault",
+    "TruncatedNormal",
     "Uniform",
     "VarianceScaling",
     "Zeros",

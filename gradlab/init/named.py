@@ -11,7 +11,7 @@ from gradlab.graph import Variable
 from gradlab.init.base import Initializer, initializers
 from gradlab.init.fan import Fans, fans
 from gradlab.init.plain import Zeros
-from gradlab.nn import Module
+from gradlab.nn import Module, Norm
 from gradlab.seeding import stream
 
 Scheme = str | Mapping[str, Any] | Initializer
@@ -26,9 +26,10 @@ def initialize(
 ) -> None:
     """Draw first values for the parameters of a model.
 
-    Parameters of two or more axes, (out, in, *kernel), get the scheme. Biases (vectors named
-    "bias") get zeros, unless the scheme draws them too, as "torch_default" does. Others keep their
-    values.
+    Parameters of two or more axes, (out, in, *kernel), get the scheme. Biases (vectors with "bias"
+    in their names) get zeros, unless the scheme draws them too, as "torch_default" does. Those of
+    normalizations (``nn.Norm``) get zeros whatever the scheme, and their weights, like all others,
+    keep their values: they start at 1.
     Each parameter has a random stream of its own, which depends on seed and path alone, so adding
     a layer never changes the draws of another.
 
@@ -60,9 +61,12 @@ def initialize(
             raise ArgumentError(
                 f"pattern {pattern!r} matches no parameter; there are: {', '.join(parameters)}"
             )
+    modules = model.named_modules().values()
+    of_norms = {v for m in modules if isinstance(m, Norm) for v in m.parameters()}
     values = {}
     for path, parameter in parameters.items():
-        chosen = _chosen(path, parameter, general, special)
+        rule = None if parameter in of_norms else general
+        chosen = _chosen(path, parameter, rule, special)
         if chosen is not None:
             rng = stream(seed, "init", path)
             try:
@@ -80,12 +84,17 @@ def _resolved(scheme: Scheme) -> Initializer:
 
 
 def _chosen(
-    path: str, parameter: Variable, general: Initializer, special: Mapping[str, Initializer]
+    path: str, parameter: Variable, general: Initializer | None, special: Mapping[str, Initializer]
 ) -> Initializer | None:
-    """The scheme for a parameter; None leaves it as it is."""
+    """The scheme for a parameter; None leaves it as it is.
+
+    There is no general one for the parameters of normalizations.
+    """
     matching = [made for pattern, made in special.items() if fnmatch.fnmatchcase(path, pattern)]
     if matching:
         return matching[-1]
+    if general is None:
+        return Zeros() if "bias" in path.rpartition(".")[2] else None
     if parameter.ndim >= 2:
         return general
     if _is_bias(path, parameter):
@@ -94,12 +103,13 @@ def _chosen(
 
 
 def _is_bias(path: str, parameter: Variable) -> bool:
-    return parameter.ndim == 1 and path.rpartition(".")[2] == "bias"
+    return parameter.ndim == 1 and "bias" in path.rpartition(".")[2]
 
 
 def _layer_fans(path: str, parameters: Mapping[str, Variable]) -> Fans | None:
     """Fans of the weight beside a bias; None: the parameter's own shape tells them, if any."""
     if not _is_bias(path, parameters[path]):
         return None
-    weight = parameters.get(path.removesuffix("bias") + "weight")
+    layer, dot, name = path.rpartition(".")
+    weight = parameters.get(layer + dot + name.replace("bias", "weight"))
     return fans(weight.shape) if weight is not None and weight.ndim >= 2 else None

@@ -18,6 +18,7 @@ import numpy as np
 import gradlab.graph as graph
 from gradlab.errors import ArgumentError, DTypeError, ShapeError, one_of
 from gradlab.graph import Symbol, Tensor, as_tensor
+from gradlab.graph.op import Shape
 from gradlab.graph.tensor import Like
 
 Reduction = Literal["mean", "sum", "none"]
@@ -36,7 +37,7 @@ def mse_loss(prediction: Like, target: Like, reduction: Reduction = "mean") -> T
     tensor(2.)
     """
     prediction, target = _alike("mse_loss", prediction, target)
-    return _reduce(graph.square(prediction - target), reduction)
+    return reduced(graph.square(prediction - target), reduction)
 
 
 def huber_loss(
@@ -61,7 +62,7 @@ def huber_loss(
     error = prediction - target
     clipped = graph.clip(error, -delta, delta)
     # Both branches are c(e − ½c) for the clipped error c.
-    return _reduce(clipped * (error - 0.5 * clipped), reduction)
+    return reduced(clipped * (error - 0.5 * clipped), reduction)
 
 
 def cross_entropy(logits: Like, target: Like, reduction: Reduction = "mean") -> Tensor:
@@ -70,10 +71,11 @@ def cross_entropy(logits: Like, target: Like, reduction: Reduction = "mean") -> 
     −log p_y with p = softmax(logits) for a class number y; −Σ_k q_k log p_k for probabilities q.
 
     Args:
-        logits: shape (n, classes), any finite size.
-        target: class numbers, integers of shape (n,), or class probabilities, floats of shape
-            (n, classes).
-        reduction: over the n examples.
+        logits: shape (n, ..., classes), any finite size; for sequences (n, t, classes). (PyTorch
+            has the classes on axis 1.)
+        target: class numbers, integers of shape (n, ...), or class probabilities, floats of the
+            logits' shape.
+        reduction: over all places (n, ...).
 
     Raises:
         ShapeError: the shapes do not fit.
@@ -84,18 +86,25 @@ def cross_entropy(logits: Like, target: Like, reduction: Reduction = "mean") -> 
     tensor([0.6931472, 0.       ])
     """
     logits, target = as_tensor(logits), as_tensor(target)
-    rows, classes = _rows("cross_entropy", logits)
+    if logits.ndim < 2:
+        raise ShapeError(
+            f"cross_entropy: logits must have shape (n, classes) or (n, ..., classes), got "
+            f"{logits.shape}"
+        )
     if target.shape == logits.shape:
         if target.dtype.kind != "f":
             raise DTypeError(
                 f"cross_entropy: a target of shape {target.shape} holds class probabilities and "
-                f"must be floating, got {target.dtype}; for class numbers pass shape ({rows},)"
+                f"must be floating, got {target.dtype}; for class numbers pass shape "
+                f"{logits.shape[:-1]}"
             )
-        return _reduce(-graph.sum(target * graph.log_softmax(logits), axis=1), reduction)
-    known = _classes("cross_entropy", target, rows, classes)
+        return reduced(-graph.sum(target * graph.log_softmax(logits), axis=-1), reduction)
+    known = _classes("cross_entropy", target, logits.shape)
+    rows = graph.reshape(graph.log_softmax(logits), (-1, logits.shape[-1]))
+    picked = rows[np.arange(rows.shape[0]), graph.reshape(known, -1)]
     # Subtracted from 0, so that a loss of 0 is not −0.
-    loss = 0 - graph.log_softmax(logits)[np.arange(rows), known]
-    return _reduce(_nan_where_replaced(loss, target, known), reduction)
+    loss = 0 - graph.reshape(picked, target.shape)
+    return reduced(_nan_where_replaced(loss, target, known), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -125,7 +134,7 @@ def binary_cross_entropy_with_logits(
             f"{target.value.min()} to {target.value.max()}"
         )
     loss = graph.softplus(logits) - logits * known
-    return _reduce(_nan_where_replaced(loss, target, known), reduction)
+    return reduced(_nan_where_replaced(loss, target, known), reduction)
 
 
 def hinge_loss(logits: Like, target: Like, reduction: Reduction = "mean") -> Tensor:
@@ -160,22 +169,29 @@ def hinge_loss(logits: Like, target: Like, reduction: Reduction = "mean") -> Ten
                 f"for class numbers pass shape {logits.shape[:1]}"
             )
         loss = graph.relu(1 - known * logits)
-        return _reduce(_nan_where_replaced(loss, target, known), reduction)
-    rows, classes = _rows("hinge_loss", logits)
+        return reduced(_nan_where_replaced(loss, target, known), reduction)
+    if logits.ndim != 2:
+        raise ShapeError(f"hinge_loss: logits must have shape (n, classes), got {logits.shape}")
+    rows, classes = logits.shape
     if classes == 1:
         raise ShapeError(
             f"hinge_loss: one column of logits is binary; pass targets ±1 of shape ({rows}, 1), "
             f"got {target.shape}"
         )
-    known = _classes("hinge_loss", target, rows, classes)
+    known = _classes("hinge_loss", target, logits.shape)
     right = graph.expand_dims(logits[np.arange(rows), known], 1)
     # The right class counts exactly 1 in the sum, whatever the logits: z_y − z_y is 0.
     margins = graph.relu(logits - right + 1)
     loss = (graph.sum(margins, axis=1) - 1) / classes
-    return _reduce(_nan_where_replaced(loss, target, known), reduction)
+    return reduced(_nan_where_replaced(loss, target, known), reduction)
 
 
-def _reduce(loss: Tensor, reduction: str) -> Tensor:
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """Mean, sum or all of the losses.
+
+    Raises:
+        ArgumentError: unknown reduction.
+    """
     if reduction == "mean":
         return graph.mean(loss)
     if reduction == "sum":
@@ -196,13 +212,6 @@ def _alike(loss: str, prediction: Like, target: Like) -> tuple[Tensor, Tensor]:
     return prediction, target
 
 
-def _rows(loss: str, logits: Tensor) -> tuple[int, int]:
-    if logits.ndim != 2:
-        raise ShapeError(f"{loss}: logits must have shape (n, classes), got {logits.shape}")
-    rows, classes = logits.shape
-    return rows, classes
-
-
 def _nan_where_replaced(loss: Tensor, target: Tensor, known: Tensor) -> Tensor:
     """The loss, but NaN where a traced target was out of range and another stood in for it."""
     return loss if known is target else graph.where(target == known, loss, math.nan)
@@ -212,12 +221,13 @@ def _within(target: Tensor, low: int, high: int) -> Tensor:
     return graph.minimum(graph.maximum(target, low), high)
 
 
-def _classes(loss: str, target: Tensor, rows: int, classes: int) -> Tensor:
-    """The class numbers; in a trace, where they are not known, brought into range."""
-    if target.shape != (rows,):
+def _classes(loss: str, target: Tensor, shape: Shape) -> Tensor:
+    """Class numbers for logits of a shape; in a trace, where they are not known, within range."""
+    *places, classes = shape
+    if target.shape != tuple(places):
         raise ShapeError(
-            f"{loss}: class numbers for logits of shape ({rows}, {classes}) must have shape "
-            f"({rows},), got {target.shape}"
+            f"{loss}: class numbers for logits of shape {shape} must have shape "
+            f"{tuple(places)}, got {target.shape}"
         )
     if target.dtype.kind not in "iu":
         raise DTypeError(
@@ -226,7 +236,7 @@ def _classes(loss: str, target: Tensor, rows: int, classes: int) -> Tensor:
     # A negative number would count from the end, unseen.
     if isinstance(target, Symbol):
         return _within(target, 0, classes - 1)
-    if rows:
+    if target.size:
         low, high = target.value.min(), target.value.max()
         if low < 0 or high >= classes:
             raise ArgumentError(

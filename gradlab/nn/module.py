@@ -140,7 +140,7 @@ class Module:
     @property
     def training(self) -> bool:
         """Whether this module behaves as in training; a compiled function notices a change."""
-        if active.trace is None or self in _modes_set.get(active.trace, ()):
+        if active.trace is None or self in _modes_set.get(active.trace.recording, ()):
             return self._training
         return bool(guard(lambda: self._training))
 
@@ -148,7 +148,7 @@ class Module:
     def training(self, mode: bool) -> None:
         self._training = mode
         if active.trace is not None:
-            _modes_set.setdefault(active.trace, set()).add(self)
+            _modes_set.setdefault(active.trace.recording, set()).add(self)
 
     def train(self, mode: bool = True) -> Self:
         """Behave as in training, here and below; returns the module."""
@@ -204,7 +204,8 @@ class Module:
 
 
 def _is_setting(name: str, value: Any) -> bool:
-    return isinstance(value, SETTINGS) and not name.startswith("_")
+    whole = isinstance(value, tuple) and all(isinstance(part, SETTINGS) for part in value)
+    return (whole or isinstance(value, SETTINGS)) and not name.startswith("_")
 
 
 def _members(thing: Any) -> Iterable[tuple[Any, Any]]:

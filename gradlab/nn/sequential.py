@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, overload
 
-from gradlab.errors import ArgumentError
+from gradlab.nn.containers import held, put
 from gradlab.nn.module import Module
 
 
 class Sequential(Module):
     """Modules applied one after another, named "0", "1", ... as in PyTorch.
 
+    Args:
+        modules: the modules, or one dictionary that gives them names of your own.
+
     When it is made, its Variables are named by their paths. A slice is a Sequential of the same
-    modules, which keep their names.
+    modules, numbered anew; their Variables keep their names.
 
     Raises:
-        ArgumentError: something that is no Module.
+        ArgumentError: something that is no Module, or a name that cannot be one.
 
     >>> from gradlab.nn import Linear, Tanh
     >>> model = Sequential(Linear(2, 3), Tanh(), Linear(3, 1))
     >>> list(model.named_parameters()), model([[0.5, 0.5]]).shape
     (['0.weight', '0.bias', '2.weight', '2.bias'], (1, 1))
+    >>> list(Sequential({"hidden": Linear(2, 3), "act": Tanh()}).named_parameters())
+    ['hidden.weight', 'hidden.bias']
     """
 
-    def __init__(self, *modules: Module) -> None:
-        for i, module in enumerate(modules):
-            if not isinstance(module, Module):
-                raise ArgumentError(
-                    f"Sequential takes modules such as nn.ReLU(); number {i} is {module!r}"
-                )
-            setattr(self, str(i), module)
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+        named = len(modules) == 1 and isinstance(modules[0], Mapping)
+        parts: Any = modules[0] if named else {str(i): part for i, part in enumerate(modules)}
+        for name, module in parts.items():
+            put(self, name, module)
         self.name_variables()
 
     def __iter__(self) -> Iterator[Module]:
-        return (part for part in vars(self).values() if isinstance(part, Module))
+        return iter(held(self).values())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(held(self))
 
     @overload
     def __getitem__(self, index: int) -> Any: ...

@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from benchmarks.models import CASES, ours
 from benchmarks.peers import on_gradlab
 from benchmarks.peers.sweep import digits
-from benchmarks.peers.task import named, problem
+from benchmarks.peers.task import indices, named, problem
 
 REGRESSION = dataclasses.replace(named("2-8-8-1"), rows=40, stretch=4)
 CLASSES = dataclasses.replace(named("64-64-10"), rows=128, stretch=2)
@@ -59,3 +60,20 @@ def test_a_sweep_gives_each_network_its_own_weights_batches_and_rate():
         assert not np.array_equal(work.indices[number], work.indices[number + 1])
         assert not np.array_equal(work.layers[number][0][0], work.layers[number + 1][0][0])
     assert sorted(work.indices[0].ravel()) == list(range(len(work.x)))
+
+
+@pytest.mark.parametrize("name", ["2c2d", "gpt"])
+def test_models_are_the_same_in_every_library(name):
+    torch_models = pytest.importorskip("benchmarks.peers.torch_models")
+    case = dataclasses.replace(CASES[name], batch=2)
+    x, y = case.data()
+    rows = indices(len(x), 2, 8)
+    expected = ours(case, x, y, rows).first(3)
+    assert len(set(expected.tolist())) == 3
+    state = case.network().state_dict()
+    others = torch_models.candidates(case.model, case.optimizer, state, x, y, rows, ("eager",))
+    if name == "2c2d":
+        jax_models = pytest.importorskip("benchmarks.peers.jax_models")
+        others += jax_models.candidates(state, x, y, rows)
+    for other in others:
+        np.testing.assert_allclose(other.first(3), expected, rtol=1e-4, err_msg=other.name)

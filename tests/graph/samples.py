@@ -124,6 +124,14 @@ def _any_shape(rng, dtype):
     return Sample((normal(rng, shape(rng), dtype),), {})
 
 
+def _after(rng, dtype):
+    return Sample(tuple(normal(rng, shape(rng), dtype) for _ in range(rng.integers(1, 4))), {})
+
+
+def _checkpointed(rng, dtype):
+    return Sample((normal(rng, shape(rng), dtype), np.zeros((), np.int64)), {"number": 0})
+
+
 def _astype(rng, dtype):
     return Sample((normal(rng, shape(rng), dtype),), {"dtype": np.dtype(FLOATS[rng.integers(2)])})
 
@@ -294,12 +302,14 @@ def _conv_kernel(rng, dtype):
 
 
 SAMPLERS = {
+    "after": _after,
     "argmax": _along_nonempty_axis,
     "argmin": _along_nonempty_axis,
     "argsort": _along_axis,
     "astype": _astype,
     "astype_integer": _astype_integer,
     "broadcast_to": _broadcast_to,
+    "checkpointed": _checkpointed,
     "concat": _concat,
     "conv": _conv,
     "conv_input": _conv_input,

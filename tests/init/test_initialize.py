@@ -10,7 +10,11 @@ from gradlab import nn
 from gradlab.errors import ArgumentError, ShapeError
 from gradlab.init import Constant, VarianceScaling, initialize, initializers
 
-REQUIRED = {"constant": "constant(value=0.5)", "normal": "normal(std=0.1)"}
+REQUIRED = {
+    "constant": "constant(value=0.5)",
+    "normal": "normal(std=0.1)",
+    "truncated_normal": "truncated_normal(std=0.1)",
+}
 REQUIRED["uniform"] = "uniform(low=-1, high=1)"
 
 
@@ -140,6 +144,7 @@ def test_random_units_become_no_copies():
         ({"scheme": "xavier_unifrom"}, ArgumentError, "did you mean 'xavier_uniform'"),
         ({"scheme": "normal"}, ArgumentError, r"needs std: write normal\(std=\.\.\.\)"),
         ({"scheme": "normal(std=-1)"}, ArgumentError, "std must be 0 or above"),
+        ({"scheme": "truncated_normal(std=-1)"}, ArgumentError, "std must be a finite number of 0"),
         ({"scheme": "uniform(low=2, high=1)"}, ArgumentError, "low=2 is above high=1"),
         ({"scheme": "constant(value=1e999)"}, ArgumentError, "value must be a finite number"),
         ({"scheme": "xavier_normal(gain=0)"}, ArgumentError, "gain must be a finite number above"),

@@ -38,6 +38,7 @@ EXPECTED = {
     "variance_scaling": uniform(math.sqrt(3 / IN)),
     "uniform(low=-1, high=3)": stats.uniform(-1, 4),
     "normal(std=0.1, mean=2)": stats.norm(2, 0.1),
+    "truncated_normal(std=0.1)": stats.truncnorm(-2, 2, scale=0.1),
     "xavier_uniform(gain=2)": uniform(2 * math.sqrt(6 / (IN + OUT))),
     "kaiming_normal(mode='fan_out')": stats.norm(scale=math.sqrt(2 / OUT)),
     "kaiming_uniform(gain=1)": uniform(math.sqrt(3 / IN)),

@@ -72,6 +72,15 @@ def test_a_loss_of_zero_is_not_minus_zero():
     assert not np.signbit(loss.numpy())
 
 
+@given(arrays(np.float64, (2, 4, 3), elements=st.floats(-5, 5)), st.integers(0, 100))
+def test_cross_entropy_of_sequences_is_that_of_their_places(z, seed):
+    y = np.random.default_rng(seed).integers(0, 3, (2, 4))
+    each = nn.cross_entropy(z.reshape(8, 3), y.reshape(8), "none").numpy().reshape(2, 4)
+    np.testing.assert_array_equal(nn.cross_entropy(z, y, "none"), each)
+    np.testing.assert_allclose(nn.cross_entropy(z, y), each.mean(), rtol=1e-12)
+    np.testing.assert_allclose(nn.cross_entropy(z, np.eye(3)[y], "none"), each, atol=1e-12)
+
+
 def test_cross_entropy_records_few_operations():
     graph = gl.trace(lambda z: nn.cross_entropy(z, np.zeros(8, int)), gl.Spec((8, 3)))
     assert [node.op.name for node in graph.nodes] == [
@@ -83,6 +92,7 @@ def test_cross_entropy_records_few_operations():
     ("loss", "logits", "target", "bad"),
     [
         (nn.cross_entropy, LOGITS, [2, 0], (-1, 3)),
+        (nn.cross_entropy, LOGITS[:, None], [[2], [0]], (-1, 3)),
         (nn.hinge_loss, LOGITS, [2, 0], (-1, 3)),
         (nn.hinge_loss, LOGITS[0], [1, -1, 1], (0, 2)),
         (nn.binary_cross_entropy_with_logits, LOGITS[0], [1.0, 0.0, 0.5], (-0.1, 1.1, np.nan)),
@@ -123,7 +133,8 @@ def test_losses_by_name(spec, prediction, target, expected):
 
 
 def test_rows_tell_what_they_are():
-    assert set(nn.losses) == {"mse", "cross_entropy", "binary_cross_entropy", "hinge", "huber"}
+    known = {"mse", "cross_entropy", "binary_cross_entropy", "hinge", "huber", "vae"}
+    assert set(nn.losses) == known
     for registry in (nn.losses, nn.activations):
         assert all(row.summary and row.formula and row.paper for row in registry.values())
 
@@ -156,6 +167,11 @@ def test_rows_tell_what_they_are():
             lambda: nn.cross_entropy(LOGITS, [[0], [1]]),
             ShapeError,
             r"must have shape \(2,\), got \(2, 1\)",
+        ),
+        (
+            lambda: nn.cross_entropy(LOGITS[None], [0, 1]),
+            ShapeError,
+            r"logits of shape \(1, 2, 3\) must have shape \(1, 2\), got \(2,\)",
         ),
         (lambda: nn.cross_entropy(LOGITS, [0.0, 1.0]), DTypeError, "must be integers, got float32"),
         (

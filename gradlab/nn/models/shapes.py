@@ -1,0 +1,62 @@
+"""What models take: checks of ``inputs``, and TensorFlow's padding."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gradlab.errors import ArgumentError
+from gradlab.graph.op import Shape
+from gradlab.nn.module import Module
+from gradlab.nn.padding import ZeroPad2d
+from gradlab.nn.pooling import MaxPool2d
+from gradlab.nn.sequential import Sequential
+
+
+def lengths(model: str, inputs: Shape, *names: str) -> tuple[int, ...]:
+    """The lengths of the axes of an example, which have these names.
+
+    Raises:
+        ArgumentError: other axes, or a length below 1.
+
+    >>> lengths("ResNet", (3, 32, 32), "channels", "height", "width")
+    (3, 32, 32)
+    """
+    found = tuple(inputs)
+    whole = all(isinstance(n, int | np.integer) and n >= 1 for n in found)
+    if len(found) != len(names) or not whole:
+        wanted = ", ".join(names) + ("," if len(names) == 1 else "")
+        raise ArgumentError(f"{model} takes inputs of shape ({wanted}), got {inputs!r}")
+    return tuple(int(n) for n in found)
+
+
+def same_padding(size: tuple[int, int], kernel: int, stride: int) -> tuple[int, int, int, int]:
+    """TensorFlow's padding "same": (left, right, top, bottom) for ⌈length / stride⌉ windows.
+
+    Where the zeros are odd in number, the one more comes after.
+
+    >>> same_padding((32, 32), kernel=3, stride=2)
+    (0, 1, 0, 1)
+    """
+    sides = []
+    for n in reversed(size):
+        total = max((math.ceil(n / stride) - 1) * stride + kernel - n, 0)
+        sides += [total // 2, total - total // 2]
+    left, right, top, bottom = sides
+    return left, right, top, bottom
+
+
+def same_max_pool(size: tuple[int, int], kernel: int, stride: int) -> Module:
+    """Max pooling of what a ReLU gave, with TensorFlow's padding "same".
+
+    Nothing below 0 comes in, so zeros around it change no maximum.
+    """
+    padding, pool = same_padding(size, kernel, stride), MaxPool2d(kernel, stride)
+    return Sequential(ZeroPad2d(padding), pool) if any(padding) else pool
+
+
+def strided(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """Height and width after padding "same" and a stride."""
+    height, width = size
+    return math.ceil(height / stride), math.ceil(width / stride)
