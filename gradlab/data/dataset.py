@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from gradlab.data.array_preprocess import ArrayPreprocess, in_chunks
 from gradlab.data.preprocess import Preprocess
 from gradlab.data.targets import Labels
 from gradlab.errors import ArgumentError, DataError
 
 ROLES = ("train", "validation", "test")
 
+_CHUNK = 1 << 24
+"""Bytes of a split that are digested together."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """Rows of a dataset that play one role.
 
-    ``x`` is (n, d) float; ``y`` is (n,) int64 class indices or (n, k) float; ``role`` is
-    ``"train"``, ``"validation"`` or ``"test"``.
+    ``x`` has a row for each example, of any shape: (n, d) floats of a table, (n, channels, height,
+    width) bytes of images, (n, block) indices of characters. ``y`` is (n,) class indices, (n, k)
+    floats, or (n, block) indices of the next characters. ``role`` is ``"train"``, ``"validation"``
+    or ``"test"``. Memory maps stay on the disk.
 
     Raises:
         ArgumentError: another role.
@@ -37,9 +46,9 @@ class Split:
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise ArgumentError(f"role must be one of {', '.join(ROLES)}, got {self.role!r}")
-        if self.x.ndim != 2 or self.y.ndim not in (1, 2) or len(self.x) != len(self.y):
+        if self.x.ndim < 2 or self.y.ndim not in (1, 2) or len(self.x) != len(self.y):
             raise DataError(
-                "a split needs x of shape (n, d) and y of shape (n,) or (n, k), "
+                "a split needs x of shape (n, ...) and y of shape (n,) or (n, k), "
                 f"got {self.x.shape} and {self.y.shape}"
             )
 
@@ -96,7 +105,12 @@ class Dataset:
     train: Split
     validation: Split | None
     test: Split | None
-    preprocess: Preprocess
+    preprocess: Preprocess | ArrayPreprocess
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """Those that there are, the training rows first."""
+        return tuple(s for s in (self.train, self.validation, self.test) if s is not None)
 
     @property
     def task(self) -> str:
@@ -111,7 +125,7 @@ class Dataset:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Name of each column of x."""
+        """Name of each column of x; none for images and text."""
         return self.preprocess.feature_names
 
     @property
@@ -120,13 +134,18 @@ class Dataset:
         return self.preprocess.target.names
 
     @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one example: (d,), (channels, height, width) or (block,)."""
+        return self.train.x.shape[1:]
+
+    @property
     def features(self) -> int:
-        """Width d of x."""
-        return len(self.feature_names)
+        """Numbers in one example."""
+        return math.prod(self.input_shape)
 
     @property
     def outputs(self) -> int:
-        """Number of classes, or of targets."""
+        """Number of classes, of targets, or of characters in the vocabulary."""
         return len(self.classes) or len(self.target_names)
 
     def __repr__(self) -> str:
@@ -134,12 +153,32 @@ class Dataset:
 
     def describe(self) -> str:
         """Return name, task and sizes in one line."""
-        splits = [s for s in (self.train, self.validation, self.test) if s is not None]
-        sizes = ", ".join(f"{len(split)} {split.role}" for split in splits)
+        sizes = ", ".join(f"{len(split)} {split.role}" for split in self.splits)
+        shape = " × ".join(map(str, self.input_shape))
+        if isinstance(self.preprocess, ArrayPreprocess) and self.preprocess.kind == "text":
+            return f"{self.name}: text, {sizes} windows of {shape} characters, {self.outputs} kinds"
         if self.task == "classification":
             shown = [str(label) for label in self.classes[:10]]
             more = ", ..." if self.outputs > len(shown) else ""
             goal = f"{self.outputs} classes ({', '.join(shown)}{more})"
         else:
             goal = f"{self.outputs} target{'s' * (self.outputs > 1)}"
-        return f"{self.name}: {self.task}, {sizes} rows, {self.features} features, {goal}"
+        return f"{self.name}: {self.task}, {sizes} rows, {shape} features, {goal}"
+
+    def digest(self) -> str:
+        """Fingerprint of the rows of all splits (SHA-256), read without a copy of them."""
+        digest = hashlib.sha256()
+        for split in self.splits:
+            for array in (split.x, split.y):
+                for part in _apart(array):
+                    for rows in in_chunks(part, _CHUNK):
+                        digest.update(np.ascontiguousarray(rows).data)
+        return digest.hexdigest()
+
+
+def _apart(array: NDArray[Any]) -> list[NDArray[Any]]:
+    """Rows that hold all of an array: where they overlap, every so manieth and the last."""
+    row = array.itemsize * math.prod(array.shape[1:])
+    if not 0 < array.strides[0] < row:
+        return [array]
+    return [array[:: row // array.strides[0]], array[-1:]]

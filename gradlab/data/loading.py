@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gradlab.data.array_preprocess import ArrayPreprocess
+from gradlab.data.arrays import ArraySource, split_examples
 from gradlab.data.dataset import Dataset, Split
+from gradlab.data.image_folder import read_image_folder
 from gradlab.data.preprocess import Preprocess
 from gradlab.data.readers import READERS, from_arrays
 from gradlab.data.source import Source, datasets
@@ -33,13 +37,19 @@ def load(
     standardize: bool = True,
     dtype: str = "float32",
     format: str | None = None,  # noqa: A002 - the word users know from other readers
+    data_dir: str | PathLike[str] | None = None,
 ) -> Dataset:
     """Load a dataset, split its rows at random, and scale it by its training rows.
 
+    Tables are described here. Images and text stay what they are, keep the splits that they are
+    published with, and take ``validation``, ``test``, ``seed`` and ``standardize`` only where these
+    say something about them; see `ArraySource`, `split_examples` and `ArrayPreprocess`.
+
     Args:
-        source: a registered name (``"digits"``, ``"spiral(noise=0.1, samples=500)"``), a path
-            to a .csv, .tsv, .parquet or .npz file, ``"-"`` for standard input, the bytes of such
-            a file, a frame with its target in it, or a pair (X, y) of arrays or frames.
+        source: a registered name (``"digits"``, ``"spiral(noise=0.1, samples=500)"``) or a mapping
+            such as ``{"name": "spiral", "noise": 0.1}``, a path to a .csv, .tsv, .parquet or .npz
+            file or to a folder of images, ``"-"`` for standard input, the bytes of such a file, a
+            frame with its target in it, a pair (X, y) of arrays or frames, or what `read` gives.
         target: name of the column to predict, or several for a regression; by default the last
             column, the y of an NPZ file or pair, or what the registered dataset says.
         categorical: numeric columns to take as categories; text columns always are.
@@ -52,6 +62,8 @@ def load(
             (pixels of digits to [0, 1]); see `Preprocess`.
         dtype: ``"float32"`` or ``"float64"``.
         format: csv, tsv, parquet or npz, where no path says it (standard input, bytes: csv).
+        data_dir: folder of downloaded datasets and of local copies, instead of $GRADLAB_DATA or
+            the user's cache.
 
     Raises:
         ArgumentError: an unknown name, or an argument out of its range.
@@ -64,7 +76,15 @@ def load(
     >>> load(([[1.0], [2.0], [3.0]], [0.1, 0.2, 0.4]), validation=0, test=0).train.y.shape
     (3, 1)
     """
-    origin = read(source, format=format, seed=seed)
+    origin = read(source, format=format, seed=seed, data_dir=data_dir)
+    if isinstance(origin, ArraySource):
+        if target is not None or categorical or task not in (None, "classification"):
+            raise ArgumentError(
+                f"target, categorical and task are for tables; {origin.name} has its classes"
+            )
+        return _load_arrays(
+            origin, validation=validation, test=test, seed=seed, standardize=standardize
+        )
     table = origin.table
     targets = origin.target if target is None else _names(target)
     task = task or (origin.task if target is None else None)
@@ -111,7 +131,37 @@ def load(
     )
 
 
-def read(source: Any, *, format: str | None = None, seed: int = 0) -> Source:  # noqa: A002
+def _load_arrays(
+    source: ArraySource, *, validation: float, test: float, seed: int, standardize: bool
+) -> Dataset:
+    """Split images or text; nothing is copied but rows that are drawn at random."""
+    if len(source.labels.classes) < 2:
+        raise DataError(
+            f"{source.name} has {len(source.labels.classes)} classes; classification needs two or "
+            "more"
+        )
+    parts = split_examples(source, validation=validation, test=test, seed=seed)
+    splits = {
+        role: Split(part.x, part.y, role)
+        for role, part in parts.items()
+        if part is not None and part.y is not None
+    }
+    return Dataset(
+        name=source.name,
+        train=splits["train"],
+        validation=splits.get("validation"),
+        test=splits.get("test"),
+        preprocess=ArrayPreprocess.learn(source, splits["train"].x, standardize=standardize),
+    )
+
+
+def read(
+    source: Any,
+    *,
+    format: str | None = None,  # noqa: A002
+    seed: int = 0,
+    data_dir: str | PathLike[str] | None = None,
+) -> Source | ArraySource:
     """Read a source of `load` without splitting it; an array X alone is features to predict for.
 
     Raises:
@@ -123,21 +173,23 @@ def read(source: Any, *, format: str | None = None, seed: int = 0) -> Source:  #
     """
     if format is not None and format not in READERS:
         raise ArgumentError(one_of("format", format, READERS))
+    if isinstance(source, Source | ArraySource):
+        return source
     if isinstance(source, str) and source == "-":
         source = sys.stdin.buffer.read()
     if isinstance(source, bytes):
         return READERS[format or "csv"](source, "standard input")
-    if isinstance(source, str) and names_dataset(source, format):
-        registered: Source = datasets.build(source, seed=seed)
+    if isinstance(source, Mapping) or (isinstance(source, str) and names_dataset(source, format)):
+        registered: Source | ArraySource = datasets.build(source, seed=seed, data_dir=data_dir)
         return registered
     if isinstance(source, str | PathLike):
-        return _read_file(Path(source), format)
+        return _read_path(Path(source), format, data_dir)
     if isinstance(source, tuple):
         if len(source) != 2:
             raise ArgumentError(f"arrays come as a pair (X, y), got {len(source)} of them")
         return from_arrays(*source, name="arrays")
     arrays = from_arrays(source, None, name="arrays")
-    if hasattr(source, "columns"):
+    if isinstance(arrays, Source) and hasattr(source, "columns"):
         return Source("frame", arrays.table, arrays.table.names[-1:])
     return arrays
 
@@ -151,7 +203,13 @@ def names_dataset(source: str, format: str | None = None) -> bool:  # noqa: A002
     return format is None and re.fullmatch(r"\w+\s*(\(.*\))?", source) is not None
 
 
-def _read_file(path: Path, format: str | None) -> Source:  # noqa: A002
+def _read_path(
+    path: Path,
+    format: str | None,  # noqa: A002
+    data_dir: str | PathLike[str] | None,
+) -> Source | ArraySource:
+    if not (format or path.suffix) and path.is_dir():
+        return read_image_folder(path, data_dir=data_dir)
     format = format or path.suffix.lower().removeprefix(".")  # noqa: A001
     if format not in READERS:
         raise DataError(
@@ -162,8 +220,7 @@ def _read_file(path: Path, format: str | None) -> Source:  # noqa: A002
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    source = READERS[format](data, str(path))
-    return Source(path.stem, source.table, source.target)
+    return dataclasses.replace(READERS[format](data, str(path)), name=path.stem)
 
 
 def _names(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gradlab.data.arrays import ArraySource
+from gradlab.data.source import Source
 from gradlab.data.standardize import center_and_scale
 from gradlab.data.table import Table
 from gradlab.data.targets import Labels, Values
@@ -190,6 +192,18 @@ class Preprocess:
         """
         y = self.target.encode(table)
         return y if self.task == "classification" else y.astype(self.dtype)
+
+    def prepare(self, source: Source | ArraySource) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Features of a source to predict for, and its targets if none is missing.
+
+        Raises:
+            DataError: as in `apply` and `encode`, or examples that are no table.
+        """
+        if isinstance(source, ArraySource):
+            raise DataError(f"training had a table, and {source.name} has {source.kind}")
+        table, names = source.table, self.target.names
+        known = all(name in table and not table.missing(name).any() for name in names)
+        return self.apply(table), self.encode(table) if known else None
 
     def decode(self, y: ArrayLike) -> NDArray[Any]:
         """Return labels from class indices, or values in the data's units from scaled ones."""

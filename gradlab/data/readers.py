@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gradlab.data.arrays import ArraySource, image_source
 from gradlab.data.source import Source
 from gradlab.data.table import Table, is_missing
 from gradlab.errors import DataError, require
 
 _X_NAMES = ("x", "X", "data")
 _Y_NAMES = ("y", "Y", "target")
+_SPLIT_NAMES = ("x_train", "y_train", "x_test", "y_test")
 # In characters; enough to see the delimiter, and within the csv module's limit for one field.
 _LONGEST_HEADER = 100_000
 
@@ -98,10 +100,12 @@ def read_parquet(data: bytes, name: str) -> Source:
     return Source(name, table, tuple(kept[-1:]))
 
 
-def read_npz(data: bytes, name: str) -> Source:
-    """Read NumPy arrays: features x (n, d) under x, X or data; targets y under y, Y or target.
+def read_npz(data: bytes, name: str) -> Source | ArraySource:
+    """Read NumPy arrays: features x under x, X or data; targets y under y, Y or target.
 
-    The columns are called x1, x2, ... and as the array of targets (y, or y1, y2, ...).
+    x of shape (n, d) makes a table with the columns x1, x2, ... and the array of targets (y, or y1,
+    y2, ...); of more axes, or split into x_train, y_train, x_test and y_test, it stays an array of
+    examples, see `image_source`.
 
     Raises:
         DataError: the file is damaged, has no x, or holds Python objects.
@@ -111,9 +115,14 @@ def read_npz(data: bytes, name: str) -> Source:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             found = sorted(file.files)
+            if "x_train" in found:
+                wanted = [key for key in _SPLIT_NAMES if key in found]
+                return _published({key: file[key] for key in wanted}, name)
             x_name = next((key for key in _X_NAMES if key in found), None)
             if x_name is None:
-                raise DataError(f"{name} has no array x, X or data; found: {_listed(found)}")
+                raise DataError(
+                    f"{name} has no array x, X, data or x_train; found: {_listed(found)}"
+                )
             y_name = next((key for key in _Y_NAMES if key in found), None)
             x = file[x_name]
             y = None if y_name is None else file[y_name]
@@ -129,7 +138,7 @@ def read_npz(data: bytes, name: str) -> Source:
     return from_arrays(x, y, name, y_name or "y")
 
 
-READERS: Mapping[str, Callable[[bytes, str], Source]] = {
+READERS: Mapping[str, Callable[[bytes, str], Source | ArraySource]] = {
     "csv": read_csv,
     "tsv": read_csv,
     "parquet": read_parquet,
@@ -137,12 +146,17 @@ READERS: Mapping[str, Callable[[bytes, str], Source]] = {
 }
 
 
-def from_arrays(x: Any, y: Any, name: str, y_name: str = "y") -> Source:
+def from_arrays(x: Any, y: Any, name: str, y_name: str = "y") -> Source | ArraySource:
     """Take features and targets, arrays or frames, as one table; y may be None.
 
+    Arrays of three axes or more, and memory maps, stay arrays; see `image_source`.
+
     Raises:
-        DataError: not numbers, not two-dimensional, lengths that differ, a name used twice.
+        DataError: not numbers, lengths that differ, a name used twice, targets of a stack of arrays
+            that are no classes.
     """
+    if isinstance(x, np.ndarray) and (x.ndim > 2 or isinstance(x, np.memmap)):
+        return image_source(name, x, y, None)
     features = _columns(x, "x")
     targets: dict[str, ArrayLike] = {}
     if y is not None:
@@ -152,6 +166,15 @@ def from_arrays(x: Any, y: Any, name: str, y_name: str = "y") -> Source:
         if column in features:
             raise DataError(f"column {column!r} is in both X and y; take it out of one")
     return Source(name, Table(features | targets), tuple(targets))
+
+
+def _published(arrays: Mapping[str, NDArray[Any]], name: str) -> ArraySource:
+    """Arrays that are split already."""
+    missing = [key for key in _SPLIT_NAMES if key not in arrays]
+    if missing:
+        raise DataError(f"{name} has x_train and lacks {_listed(missing)}; it needs all four")
+    x, y, x_test, y_test = (arrays[key] for key in _SPLIT_NAMES)
+    return image_source(name, x, y, (x_test, y_test))
 
 
 def _columns(values: Any, name: str, *, target: bool = False) -> dict[str, ArrayLike]:

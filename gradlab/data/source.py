@@ -12,7 +12,7 @@ datasets = Registry("dataset")
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A table, and what is known about it.
+    """A table, and what is known about it; arrays come in an `ArraySource` instead.
 
     ``target`` names the columns to predict (empty where there are none), ``task`` is
     ``"classification"``, ``"regression"`` or None (inferred from the target). Where the range

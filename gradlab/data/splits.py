@@ -33,12 +33,27 @@ def split_rows(strata: NDArray[np.int64], *, validation: float, test: float, see
     >>> split_rows(np.array([0, 0, 0, 0, 1, 1, 1, 1]), validation=0.25, test=0.25, seed=0)
     Rows(train=array([...]), validation=array([...]), test=array([...]))
     """
+    tests, validations = split_sizes(len(strata), validation, test)
+    order = mixed(strata, stream(seed, "spli"))
+    test_rows, validation_rows, train_rows = np.split(order, [tests, tests + validations])
+    return Rows(np.sort(train_rows), np.sort(validation_rows), np.sort(test_rows))
+
+
+def split_sizes(n: int, validation: float, test: float) -> tuple[int, int]:
+    """Return how many of n rows test, and how many validate.
+
+    Raises:
+        ArgumentError: fractions below 0 or that leave nothing to train on.
+        DataError: too few rows for a split that was asked for.
+
+    >>> split_sizes(10, validation=0.1, test=0.25)
+    (3, 1)
+    """
     if not (validation >= 0 and test >= 0 and validation + test < 1):
         raise ArgumentError(
             "validation and test must be fractions from 0 up with a sum below 1, "
             f"got {validation!r} and {test!r}"
         )
-    n = len(strata)
     tests, validations = (int(np.floor(f * n + 0.5)) for f in (test, validation))
     empty = (test > 0 and not tests) or (validation > 0 and not validations)
     if empty or tests + validations >= n:
@@ -46,13 +61,22 @@ def split_rows(strata: NDArray[np.int64], *, validation: float, test: float, see
             f"{n} rows are too few for validation={validation:g} and test={test:g}; "
             "give more rows, or set them to 0"
         )
-    shuffled = stream(seed, "spli").permutation(n)
-    place = np.empty(n)
+    return tests, validations
+
+
+def mixed(strata: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows in random order, so that each stretch of it has every stratum in proportion.
+
+    >>> strata = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    >>> strata[mixed(strata, np.random.default_rng(0))].reshape(4, 2).sum(axis=1)
+    array([1, 1, 1, 1])
+    """
+    shuffled = rng.permutation(len(strata))
+    place = np.empty(len(strata))
     for stratum in np.unique(strata):
         members = strata[shuffled] == stratum
         count = members.sum()
         place[members] = (np.arange(count) + 0.5) / count
     # Stable, so that equal places keep their random order.
-    order = shuffled[np.argsort(place, kind="stable")]
-    test_rows, validation_rows, train_rows = np.split(order, [tests, tests + validations])
-    return Rows(np.sort(train_rows), np.sort(validation_rows), np.sort(test_rows))
+    order: NDArray[np.int64] = shuffled[np.argsort(place, kind="stable")]
+    return order

@@ -4,6 +4,7 @@ from sklearn import datasets as peers
 
 from gradlab.data import datasets, load
 from gradlab.errors import ArgumentError
+from tests.data import samples
 
 CLASSES = ["circle", "xor", "gauss", "spiral", "moons", "checkerboard"]
 TOYS = [*CLASSES, "plane", "multi_gauss"]
@@ -16,16 +17,34 @@ def toy(name, **options):
     return np.column_stack([x1, x2]), y
 
 
+FILES = {"images": ("folder", "photos"), "text": ("file", "corpus.txt")}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A data folder with small files of every dataset that is one."""
+    made = tmp_path_factory.mktemp("data")
+    samples.write_all(made)
+    return made
+
+
 @pytest.mark.parametrize("name", sorted(datasets))
-def test_every_row_says_what_it_is_and_loads(name):
+def test_every_row_says_what_it_is_and_loads(name, folder):
     info = datasets[name]
     assert info.formula
-    assert info.paper
+    assert info.paper or name == "images"
     assert info.summary.endswith(".")
-    dataset = load(name)
-    assert dataset.name == name
+    spec = {"name": name}
+    if name in FILES:
+        key, file = FILES[name]
+        spec[key] = str(folder / file)
+    dataset = load(spec, data_dir=folder)
+    assert dataset.name == (FILES[name][1].removesuffix(".txt") if name in FILES else name)
     assert dataset.task in ("classification", "regression")
-    assert len(dataset.train) > len(dataset.validation) == len(dataset.test) > 0
+    assert len(dataset.train) > len(dataset.validation) > 0
+    assert dataset.features == np.prod(dataset.input_shape)
+    if dataset.preprocess.feature_names:
+        assert len(dataset.validation) == len(dataset.test)
 
 
 @pytest.mark.parametrize("name", TOYS)

@@ -174,7 +174,7 @@ def test_an_npz_with_a_damaged_array(files, tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"inputs": [[1.0]], "y": [1]}, "no array x, X or data; found: inputs, y"),
+        ({"inputs": [[1.0]], "y": [1]}, "no array x, X, data or x_train; found: inputs, y"),
         ({"x": [["a", "b"]], "y": [1]}, "x must be an array of numbers, got <U1"),
         ({"x": [1.0, 2.0], "y": [0, 1]}, r"x must have two dimensions.* got shape \(2,\)"),
         ({"x": [[1.0], [2.0]], "y": [0]}, "one length, got x1 with 2 rows and y with 1 rows"),
@@ -191,7 +191,7 @@ def test_npz_that_cannot_be_read(arrays, message, tmp_path):
 def test_an_archive_without_arrays(tmp_path):
     with zipfile.ZipFile(tmp_path / "t.npz", "w") as file:
         file.writestr("notes.txt", "hello")
-    with pytest.raises(DataError, match=r"no array x, X or data; found: notes\.txt"):
+    with pytest.raises(DataError, match=r"no array x, X, data or x_train; found: notes\.txt"):
         read(tmp_path / "t.npz")
 
 
