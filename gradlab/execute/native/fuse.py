@@ -207,8 +207,11 @@ class Fusion:
                 readers[made].add(number)
                 in_memory[made].add(number)
         gone: set[int] = set()
+        alike: dict[Shape, list[int]] = {}
+        """Earlier groups by shape: no others are akin."""
         for late, group in enumerate(self.groups):
-            for early in reversed(range(late)):
+            earlier = alike.setdefault(group.shape, [])
+            for early in reversed(earlier):
                 if early in gone or not group.akin(self.groups[early]):
                     continue
                 between = any(early < reader < late for reader in readers[early])
@@ -224,6 +227,7 @@ class Fusion:
                             found.discard(early)
                             found.add(late)
                 gone.add(early)
+            earlier.append(late)
         self.groups = [g for number, g in enumerate(self.groups) if number not in gone]
         for number, group in enumerate(self.groups):
             # As recorded, so that equal computations are equal kernels.

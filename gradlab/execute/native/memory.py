@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from gradlab.execute.native.machine import LINE
-from gradlab.execute.native.plan import Buffer, Plan
+from gradlab.execute.native.plan import Plan
+from gradlab.graph.dtypes import Array
 
 
 def place(plan: Plan) -> None:
@@ -21,25 +24,23 @@ def place(plan: Plan) -> None:
             buffer.first = number if buffer.first < 0 else min(buffer.first, number)
             buffer.last = max(buffer.last, number)
     plan.buffers = [b for b in plan.buffers if b.home != "arena" or b.first >= 0]
-    placed: list[Buffer] = []
-    arena = [b for b in plan.buffers if b.home == "arena"]
-    for buffer in sorted(arena, key=lambda b: -b.bytes):
-        busy = sorted(
-            (
-                other
-                for other in placed
-                if other.first <= buffer.last and buffer.first <= other.last
-            ),
-            key=lambda other: other.place,
-        )
-        start = 0
-        for other in busy:
-            if other.place - start >= buffer.bytes:
-                break
-            start = max(start, _lines(other.place + other.bytes))
-        buffer.place = start
-        placed.append(buffer)
-    plan.arena = max((_lines(b.place + b.bytes) for b in arena), default=0)
+    arena = sorted((b for b in plan.buffers if b.home == "arena"), key=lambda b: -b.bytes)
+    # Of those placed: when they are in use, and the bytes that they take, from their place on.
+    first, last, begin, end = np.zeros((4, len(arena)), np.int64)
+    for count, buffer in enumerate(arena):
+        together = (first[:count] <= buffer.last) & (buffer.first <= last[:count])
+        buffer.place = _lowest(begin[:count][together], end[:count][together], buffer.bytes)
+        first[count], last[count] = buffer.first, buffer.last
+        begin[count], end[count] = buffer.place, _lines(buffer.place + buffer.bytes)
+    plan.arena = int(end.max(initial=0))
+
+
+def _lowest(begin: Array, end: Array, size: int) -> int:
+    """The lowest place at which so many bytes are free beside stretches that are taken."""
+    order = np.argsort(begin, kind="stable")
+    free = np.concatenate([[0], np.maximum.accumulate(end[order])])
+    fits = begin[order] - free[:-1] >= size
+    return int(free[np.argmax(fits)] if fits.any() else free[-1])
 
 
 def _lines(count: int) -> int:
