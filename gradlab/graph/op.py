@@ -63,6 +63,8 @@ class Op:
         kinks: points without a derivative, with the subgradient chosen there.
         domain: where tests draw each input from, away from kinks; empty for ops whose inputs need
             structure.
+        composed: ``composed(*tensors, **params)`` gives the same by other ops, for an executor that
+            has no rule for this one; None if there is no need.
 
     >>> import gradlab
     >>> from gradlab.graph import Op, apply, as_tensor, elementwise_shape
@@ -86,6 +88,7 @@ class Op:
     derivatives: tuple[str, ...] = ()
     kinks: tuple[Kink, ...] = ()
     domain: tuple[Interval, ...] = ()
+    composed: Callable[..., Tensor] | None = None
 
     def __repr__(self) -> str:
         return f"<op {self.name}: {self.formula}>"

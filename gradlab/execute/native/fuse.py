@@ -269,6 +269,6 @@ def _native_name(op: Op) -> str:
 
 def _unknown(op: Op) -> ArgumentError:
     return ArgumentError(
-        f"the native executor has no rule for the op {op.name!r}: write it as a function of "
-        'gradlab\'s own ops, or run it with executor="numpy"'
+        f"the native executor has no rule for the op {op.name!r}: give the Op composed=..., a "
+        'function of gradlab\'s own ops, or run it with executor="numpy"'
     )

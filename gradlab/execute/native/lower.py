@@ -25,7 +25,7 @@ from gradlab.graph import (
     where,
 )
 from gradlab.graph.indexing import INDEX_ADD, TAKE
-from gradlab.graph.op import Shape
+from gradlab.graph.op import OPS, Op, Shape
 from gradlab.graph.tensor import Symbol, active
 from gradlab.graph.trace import Spec, Trace
 from gradlab.graph.windows import FOLD, Sizes
@@ -74,7 +74,8 @@ def _fold(x: Tensor, lengths: Sizes, stride: Sizes, dilation: Sizes) -> Tensor:
     return reshape(permute_dims(x, [*range(len(lead)), *pairs]), (*lead, *lengths))
 
 
-WRITTEN_OUT: dict[str, Callable[..., Tensor]] = {
+Rule = Callable[..., Tensor]
+WRITTEN_OUT: dict[str, Rule] = {
     "fold": _fold,
     "log_softmax": _log_softmax,
     "logsumexp": _logsumexp,
@@ -96,7 +97,23 @@ def lower(graph: Graph) -> Graph:
     %6 = subtract(%2, %5): float32(2)
     out  %6
     """
-    if not any(node.op and node.op.name in WRITTEN_OUT for node in graph.nodes):
+    while any(node.op and _users(node.op) for node in graph.nodes):
+        graph = _written(graph, _users)  # a user's row may consist of others of theirs
+    return _written(graph, _built_in)
+
+
+def _users(op: Op) -> Rule | None:
+    """How to write out a row of the user's own, if it says."""
+    return None if OPS.get(op.name) is op else op.composed
+
+
+def _built_in(op: Op) -> Rule | None:
+    return WRITTEN_OUT.get(op.name) if OPS.get(op.name) is op else None
+
+
+def _written(graph: Graph, rule_of: Callable[[Op], Rule | None]) -> Graph:
+    """The graph with each row that has a rule written out by it."""
+    if not any(node.op and rule_of(node.op) for node in graph.nodes):
         return graph
     recording, outer = Trace(), active.trace
     picked = {_picks(node) for node in graph.nodes if node.op and node.op.name == "index"}
@@ -114,7 +131,7 @@ def lower(graph: Graph) -> Graph:
         for node in graph.nodes:
             assert node.op is not None
             given = tuple(new.get(id(x), x) for x in node.inputs)
-            rule = WRITTEN_OUT.get(node.op.name)
+            rule = rule_of(node.op)
             if node.op.name == "index_add" and _picks(node) not in picked:
                 rule = None
             made = rule(*given, **node.params) if rule else apply(node.op, given, node.params)
