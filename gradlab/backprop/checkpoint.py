@@ -59,7 +59,7 @@ def checkpoint(function: F) -> F:
     def checkpointed(*args: Any, **options: Any) -> Any:
         if not active.tapes:
             return function(*args, **options)
-        return _Call(function, args, options).value()
+        return _Call(function, args, options).value((args, options))
 
     return checkpointed  # type: ignore[return-value]
 
@@ -77,17 +77,17 @@ class _Call:
 
     def __init__(self, function: Callable[..., Any], args: Any, options: Any) -> None:
         self.function = function
-        self.given = args, options
+        self.given = map_leaves(_own, (args, options))  # lists and arrays may change meanwhile
         self.held: dict[Variable, Tensor] = {}
         self.sources: tuple[Tensor, ...] = ()
 
-    def value(self) -> Any:
+    def value(self, given: tuple[Any, Any]) -> Any:
         """What the function gives, computed while tapes only hear what it takes from outside."""
         tapes, outer = active.tapes, active.trace
         listener, run = _Listener(tapes), _Run(outer, self.held)
         active.tapes = [listener]
         try:
-            nest = run.of(self.function, self.given)
+            nest = run.of(self.function, given)
             outputs = [identity(x) for x in _tensors(nest)]  # so that they are nodes of their own
         finally:
             active.tapes = tapes
@@ -141,6 +141,11 @@ class _Call:
         targets = [outputs[number] for number in seeds]
         found = tape.gradient(targets, pairs, [*seeds.values()], unconnected="none")
         return [functools.reduce(_plus, parts) for parts in found]
+
+
+def _own(x: Any) -> Any:
+    """The same, of which nobody else changes the numbers."""
+    return x.copy() if isinstance(x, np.ndarray) else x
 
 
 def _tensors(nest: Any) -> list[Tensor]:

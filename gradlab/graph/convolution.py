@@ -314,10 +314,10 @@ def conv_transpose(
 
 def _promoted(name: str, x: Like, w: Like) -> tuple[Tensor, Tensor]:
     x, w = promote(x, w)
-    if x.ndim not in (3, 4) or w.ndim != x.ndim:
+    if x.ndim not in (3, 4) or w.ndim != x.ndim or 0 in w.shape[2:]:
         raise ShapeError(
             f"{name} takes x of shape (n, channels, length) or (n, channels, height, width) and a "
-            f"kernel of as many axes, got {x.shape} and {w.shape}"
+            f"kernel of as many axes and no length 0, got {x.shape} and {w.shape}"
         )
     if x.dtype.kind != "f":
         raise DTypeError(f"{name} takes floats, got {x.dtype}; use gradlab.astype(x, 'float32')")
@@ -331,13 +331,13 @@ def _groups(groups: int) -> int:
 
 def _pads(padding: Padding, lengths: Shape, kernel: Shape, stride: Sizes, dilation: Sizes) -> Pads:
     """Zeros before and after each axis."""
-    if padding == "same":
+    if isinstance(padding, str) and padding == "same":
         pads = []
         for n, k, s, d in zip(lengths, kernel, stride, dilation, strict=True):
             total = max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
             pads.append((total // 2, total - total // 2))
         return tuple(pads)
-    if padding == "valid":
+    if isinstance(padding, str) and padding == "valid":
         return ((0, 0),) * len(lengths)
     if isinstance(padding, Sequence) and any(isinstance(p, Sequence) for p in padding):
         if len(padding) != len(lengths) or isinstance(padding, str):

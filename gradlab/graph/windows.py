@@ -136,7 +136,6 @@ def windows(
     size: int | Sequence[int],
     stride: int | Sequence[int] = 1,
     dilation: int | Sequence[int] = 1,
-    axes: int | None = None,
 ) -> Tensor:
     """The windows that slide over the last axes of x.
 
@@ -145,10 +144,9 @@ def windows(
 
     Args:
         x: of shape (..., *lengths).
-        size: of a window, along each of the last axes.
+        size: of a window, along each of the last axes; one number for the last axis alone.
         stride: from one window to the next, s.
         dilation: from one element of a window to the next, d.
-        axes: how many axes the windows slide over; as many as ``size`` has numbers, or 1.
 
     Raises:
         ArgumentError: a size, stride or dilation below 1.
@@ -159,9 +157,11 @@ def windows(
             [3., 4., 5.]])
     """
     x = as_tensor(x)
-    rank = axes or (len(size) if isinstance(size, Sequence) else 1)
+    rank = len(size) if isinstance(size, Sequence) else 1
     if x.ndim < rank:
         raise ShapeError(f"windows over {rank} axes need as many, got shape {x.shape}")
+    if rank == 0:
+        raise ArgumentError("windows: size must have a number for each axis, got ()")
     params = {
         "size": sizes("windows: size", size, rank),
         "stride": sizes("windows: stride", stride, rank),

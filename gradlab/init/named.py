@@ -6,12 +6,14 @@ import fnmatch
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from gradlab.errors import ArgumentError, ShapeError
 from gradlab.graph import Variable
 from gradlab.init.base import Initializer, initializers
 from gradlab.init.fan import Fans, fans
 from gradlab.init.plain import Zeros
-from gradlab.nn import Module, Norm
+from gradlab.nn import Embedding, Module, Norm
 from gradlab.seeding import stream
 
 Scheme = str | Mapping[str, Any] | Initializer
@@ -29,7 +31,7 @@ def initialize(
     Parameters of two or more axes, (out, in, *kernel), get the scheme. Biases (vectors with "bias"
     in their names) get zeros, unless the scheme draws them too, as "torch_default" does. Those of
     normalizations (``nn.Norm``) get zeros whatever the scheme, and their weights, like all others,
-    keep their values: they start at 1.
+    keep their values: they start at 1. Row ``padding_idx`` of an ``Embedding`` is 0.
     Each parameter has a random stream of its own, which depends on seed and path alone, so adding
     a layer never changes the draws of another.
 
@@ -63,6 +65,7 @@ def initialize(
             )
     modules = model.named_modules().values()
     of_norms = {v for m in modules if isinstance(m, Norm) for v in m.parameters()}
+    padding = {m.weight: m.padding_idx for m in modules if isinstance(m, Embedding)}
     values = {}
     for path, parameter in parameters.items():
         rule = None if parameter in of_norms else general
@@ -70,9 +73,12 @@ def initialize(
         if chosen is not None:
             rng = stream(seed, "init", path)
             try:
-                values[path] = chosen(parameter.shape, rng, _layer_fans(path, parameters))
+                value = np.array(chosen(parameter.shape, rng, _layer_fans(path, parameters)))
             except ShapeError as error:
                 raise ShapeError(f"{path}: {error}") from None
+            if padding.get(parameter) is not None:
+                value[padding[parameter]] = 0
+            values[path] = value
     for path, value in values.items():
         parameters[path].assign(value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradlab.errors import ArgumentError, DataError, DTypeError, require
+from gradlab.errors import ArgumentError, DataError, DTypeError, RunError, require
 from gradlab.files import replacing
 from gradlab.graph.dtypes import Array
 from gradlab.nn import Module
+from gradlab.nn.state import as_array
 
 SAFETENSORS = (".safetensors",)
 PYTORCH = (".pt", ".pth", ".bin", ".ckpt")
@@ -68,7 +70,8 @@ def save_weights(
         metadata: texts to put beside the arrays in a safetensors file.
 
     Raises:
-        ArgumentError: another suffix, or metadata for a file that has no place for it.
+        ArgumentError: another suffix, something else than a module or a mapping, names that are no
+            texts, or metadata that is none or for which a file has no place.
         DTypeError: something that is no array of numbers.
         RunError: the file cannot be written; what was there before stays.
 
@@ -81,18 +84,27 @@ def save_weights(
     """
     target, form = Path(path), _form(path)
     state = source.state_dict() if isinstance(source, Module) else source
+    if not isinstance(state, Mapping):
+        raise ArgumentError(f"a module or arrays by name can be saved, got {type(source)}")
+    for text in (*state, *(metadata or {}), *(metadata or {}).values()):
+        if not isinstance(text, str):
+            raise ArgumentError(f"names of arrays, and metadata, must be texts, got {text!r}")
     arrays = {name: _array(name, value) for name, value in state.items()}
     if form is PYTORCH:
         if metadata:
             raise ArgumentError(f"{target.name} has no place for metadata; write .safetensors")
         torch: Any = require("torch", "torch")
-        with replacing(target) as temporary:
-            torch.save({name: torch.from_numpy(x) for name, x in arrays.items()}, temporary)
+        with replacing(target) as temporary, temporary.open("wb") as file:
+            torch.save({name: torch.tensor(x) for name, x in arrays.items()}, file)
         return
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    with replacing(target) as temporary:
-        save_file(arrays, temporary, {**METADATA, **(metadata or {})})
+    try:
+        with replacing(target) as temporary:
+            save_file(arrays, temporary, {**METADATA, **(metadata or {})})
+    except SafetensorError as error:  # as it calls those of the disk too
+        raise RunError(f"cannot write {target}: {error}") from error
 
 
 def open_weights(path: Path_) -> Weights:
@@ -111,14 +123,8 @@ def open_weights(path: Path_) -> Weights:
         DataError: the file is missing, truncated, or another kind of file than its name says.
         MissingExtraError: PyTorch is not installed.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise DataError(f"there is no file {file}")
-    readers, metadata = _READERS[_form(path)](file)
-    for prefix in WRAPPERS * 2:  # in either order
-        if readers and all(name.startswith(prefix) for name in readers):
-            readers = {name.removeprefix(prefix): read for name, read in readers.items()}
-    return Weights(readers, metadata)
+    readers, metadata = _stored(path)
+    return Weights(_unwrapped(readers), metadata)
 
 
 def load_weights(model: Module, path: Path_, strict: bool = True) -> Unmatched:
@@ -130,7 +136,8 @@ def load_weights(model: Module, path: Path_, strict: bool = True) -> Unmatched:
         strict: whether all names must match; else those that do are loaded, and the others
             returned.
 
-    If anything does not fit, nothing is loaded.
+    If anything does not fit, nothing is loaded. A Variable that is shared may come under any of
+    its names.
 
     Raises:
         ArgumentError: a name is missing or unexpected, or, if not strict, none matches.
@@ -138,28 +145,49 @@ def load_weights(model: Module, path: Path_, strict: bool = True) -> Unmatched:
         DTypeError: numbers that the model's dtype does not hold.
         DataError: the file cannot be read; see ``open_weights``.
     """
-    weights = open_weights(path)
+    readers, metadata = _stored(path)
+    paths = model.state_paths()
+    known = {name for named in paths.values() for name in named}
+    if known.isdisjoint(readers):  # else "module." may be the name of a part of the model
+        readers = _unwrapped(readers)
+    weights = Weights(readers, metadata)
     if strict:
         model.load_state_dict(weights)
         return Unmatched((), ())
     own = model.state_dict()
-    known = {name for name in weights if name in own}
-    if not known:
+    if known.isdisjoint(weights):
         raise ArgumentError(
             f"no name in {path} is one of the model's: the file has {_some(weights)}, the model "
             f"{_some(own)}"
         )
-    model.load_state_dict({name: weights[name] if name in known else own[name] for name in own})
-    missing = tuple(name for name in own if name not in known)
+    missing = tuple(named[0] for named in paths.values() if not any(n in weights for n in named))
+    found = {name: weights[name] for name in weights if name in known}
+    model.load_state_dict({name: own[name] for name in missing} | found)
     return Unmatched(missing, tuple(name for name in weights if name not in known))
 
 
 # --- files ----------------------------------------------------------------------------------------
 
-Readers = tuple[dict[str, Callable[[], Array]], Mapping[str, str]]
+Readers = dict[str, Callable[[], Array]]
+Stored = tuple[Readers, Mapping[str, str]]
 
 
-def _safetensors(path: Path) -> Readers:
+def _stored(path: Path_) -> Stored:
+    """What reads each array of a file, by the name it has there, and the metadata."""
+    file, form = Path(path), _form(path)
+    if not file.is_file():
+        raise DataError(f"there is no file {file}")
+    return _READERS[form](file)
+
+
+def _unwrapped(readers: Readers) -> Readers:
+    for prefix in WRAPPERS * 2:  # in either order
+        if all(name.startswith(prefix) for name in readers):
+            readers = {name.removeprefix(prefix): read for name, read in readers.items()}
+    return readers
+
+
+def _safetensors(path: Path) -> Stored:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -195,18 +223,20 @@ def _words(path: Path, name: str) -> Array:
         return np.frombuffer(file.read(last - first), "<u2")
 
 
-def _pytorch(path: Path) -> Readers:
+def _pytorch(path: Path) -> Stored:
     from pickle import UnpicklingError
 
     torch: Any = require("torch", "torch")
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of strange files, about which the errors below speak
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise DataError(
             f"{path} is damaged, or holds other objects than tensors, which gradlab does not run: "
             "where it was made, save model.state_dict()"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
+    except Exception as error:  # of any kind, as a damaged pickle raises them
         reason = str(error).partition("\n")[0]
         raise DataError(f"{path} is no PyTorch file, or was cut off ({reason})") from error
     state = next((s for s in (found, *_held(found)) if _is_state(s, torch.Tensor)), None)
@@ -243,19 +273,11 @@ def _form(path: Path_) -> tuple[str, ...]:
 
 
 def _array(name: str, value: Any) -> Array:
-    """An array of numbers, from an array or a tensor of any library."""
-    try:
-        if hasattr(value, "detach"):  # PyTorch's
-            value = value.detach().cpu()
-            value = value.float() if str(value.dtype).endswith("float16") else value
-        array = np.asarray(value, order="C")
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DTypeError(f"{name} does not convert to an array: {error}") from error
-    if array.dtype.kind not in "fiub":
-        raise DTypeError(f"{name} holds {array.dtype}, not numbers")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    """An array of numbers as files have them, from an array or a tensor of any library."""
+    array = as_array(name, value)
+    return np.asarray(array, array.dtype.newbyteorder("="), order="C")
 
 
 def _some(names: Mapping[str, Any]) -> str:
     first = list(names)[:3]
-    return ", ".join(first) + (", ..." if len(names) > len(first) else "")
+    return ", ".join(first) + (", ..." if len(names) > len(first) else "") or "no arrays"

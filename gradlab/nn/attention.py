@@ -73,7 +73,8 @@ def attention(
         _check_mask(mask, scores)
         looks = mask
         if mask.dtype.kind == "f":
-            scores = scores + graph.astype(mask, scores.dtype)
+            mask = graph.astype(mask, scores.dtype)  # where a low number may become −∞
+            scores = scores + mask
             looks = graph.greater(mask, -math.inf)
         allowed = looks if allowed is None else graph.logical_and(looks, allowed)
     if allowed is not None:

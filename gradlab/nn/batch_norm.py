@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
@@ -37,7 +38,7 @@ class _BatchNorm(Norm):
         chosen = floating_dtype(layer, dtype)
         self.num_features = whole(layer, "num_features", num_features)
         self.eps = above_zero(layer, "eps", eps)
-        if momentum is not None and not 0 <= momentum <= 1:
+        if momentum is not None and (not isinstance(momentum, Real) or not 0 <= momentum <= 1):
             raise ArgumentError(f"{layer}: momentum must be in [0, 1] or None, got {momentum!r}")
         self.momentum = momentum
         shape = (self.num_features,)
@@ -65,9 +66,10 @@ class _BatchNorm(Norm):
         else:
             count = math.prod(x.shape) // self.num_features
             if count < 2:
+                instead = ", or eval()" if training and self.running_mean is not None else ""
                 raise ShapeError(
                     f"{type(self).__name__} needs more than one value of each channel to take a "
-                    f"variance, got inputs of shape {x.shape}; use larger batches, or eval()"
+                    f"variance, got inputs of shape {x.shape}; use larger batches{instead}"
                 )
             mean, deviations, variance = moments(x, (0, *range(2, x.ndim)))
             if training:
@@ -117,7 +119,7 @@ class BatchNorm1d(_BatchNorm):
         ArgumentError: a number out of its range.
         DTypeError: parameters that are no floats.
         ShapeError: inputs of another shape than (n, num_features) or (n, num_features, length), or
-            a single value of each feature in training.
+            a single value of each feature where statistics are the batch's.
 
     Source: Ioffe and Szegedy, Batch Normalization, ICML 2015, algorithms 1 and 2.
 

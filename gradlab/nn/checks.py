@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
+
 import numpy as np
 import numpy.typing as npt
 
@@ -32,19 +35,19 @@ def within(layer: str, name: str, value: float) -> float:
     Raises:
         ArgumentError: something else.
     """
-    if not 0 <= value < 1:
+    if not isinstance(value, Real) or not 0 <= value < 1:
         raise ArgumentError(f"{layer}: {name} must be in [0, 1), got {value!r}")
     return value
 
 
 def above_zero(layer: str, name: str, value: float) -> float:
-    """A number above 0.
+    """A finite number above 0.
 
     Raises:
         ArgumentError: something else.
     """
-    if not value > 0:
-        raise ArgumentError(f"{layer}: {name} must be above 0, got {value!r}")
+    if not isinstance(value, Real) or not 0 < value < math.inf:
+        raise ArgumentError(f"{layer}: {name} must be a finite number above 0, got {value!r}")
     return value
 
 

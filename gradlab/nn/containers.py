@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Self
 
-from gradlab.errors import ArgumentError
-from gradlab.graph import Tensor
+from gradlab.errors import ArgumentError, ShapeError
+from gradlab.graph import Tensor, as_tensor
 from gradlab.graph.tensor import Like
 from gradlab.nn.module import Module
 
@@ -26,10 +26,10 @@ def put(container: Module, name: str, module: object) -> None:
     """
     kind = type(container).__name__
     if not isinstance(module, Module):
-        number = f"number {name}" if name.isdecimal() else repr(name)
+        number = f"number {name}" if str(name).isdecimal() else repr(name)
         raise ArgumentError(f"{kind} takes modules such as nn.ReLU(); {number} is {module!r}")
-    taken = hasattr(container, name) and not isinstance(vars(container).get(name), Module)
-    if not isinstance(name, str) or not name or "." in name or taken:
+    plain = isinstance(name, str) and name and "." not in name
+    if not plain or (hasattr(container, name) and name not in held(container)):
         raise ArgumentError(f"{kind}: {name!r} cannot name a module; take another name")
     setattr(container, name, module)
 
@@ -134,6 +134,9 @@ class Residual(Module):
         body: f.
         shortcut: s, a module that gives f's shape; x itself if not given.
 
+    Raises:
+        ShapeError: s(x) and f(x) differ in shape.
+
     Source: He et al., Deep Residual Learning for Image Recognition, CVPR 2016, equation 1.
 
     >>> from gradlab.nn import ReLU
@@ -148,4 +151,10 @@ class Residual(Module):
     def forward(self, x: Like) -> Tensor:
         """s(x) + f(x)."""
         y: Tensor = self.body(x)
-        return y + (x if self.shortcut is None else self.shortcut(x))
+        s = as_tensor(x if self.shortcut is None else self.shortcut(x))
+        if s.shape != y.shape:
+            raise ShapeError(
+                f"Residual: the shortcut has shape {s.shape} and the body's output {y.shape}; "
+                "give it a shortcut of that shape"
+            )
+        return s + y

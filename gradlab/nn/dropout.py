@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gradlab.errors import ArgumentError
-from gradlab.graph import RandomStream, Tensor, as_tensor, astype, greater_equal
+from gradlab.graph import RandomStream, Tensor, astype, greater_equal
+from gradlab.graph.elementwise import floating
 from gradlab.graph.tensor import Like
+from gradlab.nn.checks import within
 from gradlab.nn.made import next_seed
 from gradlab.nn.module import Module
 
@@ -31,14 +32,12 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p < 1:
-            raise ArgumentError(f"Dropout: p must be in [0, 1), got {p!r}")
-        self.p = p
+        self.p = within("Dropout", "p", p)
         self.stream = RandomStream(next_seed())
 
     def forward(self, x: Like) -> Tensor:
         """A tensor of the same shape."""
-        x = as_tensor(x)
+        x = floating(x)
         if not self.training or self.p == 0:
             return x
         kept = greater_equal(self.stream.uniform(x.shape, x.dtype), self.p)

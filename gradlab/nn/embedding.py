@@ -58,12 +58,13 @@ class Embedding(Module):
         weight = rng.standard_normal((self.num_embeddings, self.embedding_dim))
         self.padding_idx = None
         if padding_idx is not None:
-            if padding_idx not in range(-self.num_embeddings, self.num_embeddings):
+            known = range(-self.num_embeddings, self.num_embeddings)
+            if not isinstance(padding_idx, int | np.integer) or padding_idx not in known:
                 raise ArgumentError(
                     f"Embedding: padding_idx must be from {-self.num_embeddings} to "
                     f"{self.num_embeddings - 1}, got {padding_idx!r}"
                 )
-            self.padding_idx = padding_idx % self.num_embeddings
+            self.padding_idx = int(padding_idx) % self.num_embeddings
             weight[self.padding_idx] = 0
         self.weight = Variable(weight, name="weight", dtype=chosen)
 

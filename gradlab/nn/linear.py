@@ -7,10 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from gradlab.errors import ArgumentError, DTypeError, ShapeError
-from gradlab.graph import Tensor, Variable, as_tensor, default_dtype, matmul
-from gradlab.graph.dtypes import check_dtype
+from gradlab.errors import ShapeError
+from gradlab.graph import Tensor, Variable, as_tensor, matmul
 from gradlab.graph.tensor import Like
+from gradlab.nn.checks import floating_dtype, whole
 from gradlab.nn.made import next_seed
 from gradlab.nn.module import Module
 
@@ -49,17 +49,9 @@ class Linear(Module):
         bias: bool = True,
         dtype: npt.DTypeLike | None = None,
     ) -> None:
-        for name, size in (("in_features", in_features), ("out_features", out_features)):
-            if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
-                raise ArgumentError(
-                    f"Linear: {name} must be a whole number from 1 up, got {size!r}"
-                )
-        chosen = default_dtype() if dtype is None else check_dtype(dtype)
-        if chosen.kind != "f":
-            raise DTypeError(
-                f"Linear: dtype must be floating, got {chosen}; use float32 or float64"
-            )
-        self.in_features, self.out_features = int(in_features), int(out_features)
+        chosen = floating_dtype("Linear", dtype)
+        self.in_features = whole("Linear", "in_features", in_features)
+        self.out_features = whole("Linear", "out_features", out_features)
         rng = np.random.default_rng(next_seed())
         bound = 1 / math.sqrt(in_features)
         weight = rng.uniform(-bound, bound, (self.out_features, self.in_features))

@@ -122,14 +122,17 @@ class Module:
             ShapeError: an array has another shape than the Variable.
             DTypeError: what came is no array, or does not fit into the Variable's dtype.
         """
-        variables = self._saved()
-        paths: dict[Variable, list[str]] = {variable: [] for variable in variables.values()}
+        arrays = fitted(state, self.state_paths(), type(self).__name__)
+        for variable, array in arrays.items():
+            variable.assign(array)
+
+    def state_paths(self) -> dict[Variable, list[str]]:
+        """Every path of each parameter and buffer, the one that ``state_dict`` has first."""
+        paths: dict[Variable, list[str]] = {variable: [] for variable in self._saved().values()}
         for path, thing in _walk(self, every_path=True):
             if isinstance(thing, Variable) and thing in paths:
                 paths[thing].append(path)
-        arrays = fitted(state, paths, type(self).__name__)
-        for variable, array in arrays.items():
-            variable.assign(array)
+        return paths
 
     def _saved(self) -> dict[str, Variable]:
         random = {id(v) for s in self.named_streams().values() for v in (s.key, s.count)}

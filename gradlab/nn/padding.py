@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gradlab.graph as graph
-from gradlab.errors import ArgumentError, ShapeError
+from gradlab.errors import ShapeError
 from gradlab.graph import Tensor, as_tensor
 from gradlab.graph.tensor import Like
+from gradlab.graph.windows import sizes
 from gradlab.nn.module import Module
 
 
@@ -24,13 +25,7 @@ class ZeroPad2d(Module):
     """
 
     def __init__(self, padding: int | tuple[int, int, int, int]) -> None:
-        sides = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
-        if len(sides) != 4 or any(not isinstance(p, int) or p < 0 for p in sides):
-            raise ArgumentError(
-                f"ZeroPad2d: padding must be a whole number from 0 up, or four of them "
-                f"(left, right, top, bottom); got {padding!r}"
-            )
-        self.padding = sides
+        self.padding = sizes("ZeroPad2d: padding", padding, 4, least=0)
 
     def forward(self, x: Like) -> Tensor:
         """(..., height, width) to (..., top + height + bottom, left + width + right)."""

@@ -38,7 +38,7 @@ def fitted(
         parts = [("missing", missing), ("unexpected", unexpected)]
         text = "; ".join(f"{what}: {_listed(names)}" for what, names in parts if names)
         raise ArgumentError(f"the state does not fit this {owner}: {text}")
-    arrays = {path: _array(path, state[path]) for named in given.values() for path in named}
+    arrays = {path: as_array(path, state[path]) for named in given.values() for path in named}
     wrong = [
         f"{path} has shape {arrays[path].shape} instead of {variable.shape}"
         for variable, named in given.items()
@@ -54,11 +54,18 @@ def fitted(
     return {v: _converted(named[0], arrays[named[0]], v.dtype) for v, named in given.items()}
 
 
-def _array(path: str, value: Any) -> Array:
-    """An array of numbers, from whatever came."""
+def as_array(path: str, value: Any) -> Array:
+    """An array of numbers, from an array or a tensor of any library; PyTorch's halves as float32.
+
+    Raises:
+        DTypeError: what came is no array of numbers.
+    """
     try:
         # A parameter of PyTorch gives its numbers only without its history, and from the CPU.
-        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        if hasattr(value, "detach"):
+            value = value.detach().cpu()
+            value = value.float() if str(value.dtype).endswith("float16") else value
+        array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise DTypeError(f"{path} does not convert to an array: {error}") from error
     if array.dtype.kind not in "fiub":

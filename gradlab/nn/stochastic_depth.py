@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from gradlab.errors import ArgumentError, ShapeError, one_of
-from gradlab.graph import RandomStream, Tensor, as_tensor, astype, greater_equal
+from gradlab.graph import RandomStream, Tensor, astype, greater_equal
+from gradlab.graph.elementwise import floating
 from gradlab.graph.tensor import Like
 from gradlab.nn.checks import within
 from gradlab.nn.made import next_seed
@@ -49,7 +50,7 @@ class StochasticDepth(Module):
 
     def forward(self, x: Like) -> Tensor:
         """A tensor of the same shape."""
-        x = as_tensor(x)
+        x = floating(x)
         if x.ndim == 0:
             raise ShapeError("StochasticDepth takes inputs of shape (n, ...), got a number")
         if not self.training or self.p == 0:

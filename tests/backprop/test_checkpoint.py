@@ -265,6 +265,15 @@ def test_what_does_not_depend_is_told():
     np.testing.assert_array_equal(tape.gradient([y, z], w), [2.0])
 
 
+def test_arguments_that_change_before_the_backward_sweep():
+    w, array, nest = Variable([2.0, 3.0]), np.array([1.0, 2.0]), [1.0]
+    with gl.GradientTape() as tape:
+        y = gl.checkpoint(lambda x, nest: x * w * len(nest))(array, nest).sum()
+    array[:] = 0
+    nest.append(2.0)
+    np.testing.assert_array_equal(tape.gradient(y, w), [1.0, 2.0])
+
+
 def test_another_mode_in_the_backward_sweep_is_refused():
     layer = nn.Dropout(0.5)
     with gl.GradientTape() as tape:

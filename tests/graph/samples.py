@@ -256,7 +256,7 @@ def _windows(rng, dtype):
 def _fold(rng, dtype):
     sample = _windows(rng, dtype)
     rank = len(sample.params["size"])
-    made = gl.windows(sample.inputs[0], axes=rank, **sample.params)
+    made = gl.windows(sample.inputs[0], **sample.params)
     params = {"lengths": sample.inputs[0].shape[-rank:]}
     params |= {name: sample.params[name] for name in ("stride", "dilation")}
     return Sample((normal(rng, made.shape, dtype),), params)

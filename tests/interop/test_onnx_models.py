@@ -1,5 +1,7 @@
 """ONNX files of models, run by onnxruntime at several batch sizes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -151,6 +153,31 @@ def test_numbers_that_grow_with_the_batch(tmp_path):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def test_what_is_half_the_batch_is_refused(tmp_path):
+    """Of odd sizes alone, n // 2 would be on a line that it is not on for whole numbers."""
+
+    class Middle(nn.Module):
+        def forward(self, x):
+            return x[x.shape[0] // 2]
+
+    with pytest.raises(ArgumentError, match="a number of the model depends on the batch size"):
+        to_onnx(Middle(), tmp_path / "m.onnx", (1, 3))
+
+
+def test_weights_that_are_called_as_other_things(tmp_path):
+    class Named(nn.Module):
+        def __init__(self):
+            for name in ("x", "output", "multiply_1", "mul_1"):
+                setattr(self, name, gl.Variable(np.full((1, 2), 3, np.float32)))
+
+        def forward(self, x):
+            return x * self.x * self.output * self.multiply_1 * self.mul_1
+
+    to_onnx(Named(), tmp_path / "m.onnx", (1, 2))
+    x = np.array([[1, 2]], np.float32)
+    np.testing.assert_array_equal(run(tmp_path / "m.onnx", x=x)[0], 81 * x)
+
+
 class Counted(nn.Module):
     def __init__(self):
         self.seen = gl.Variable(0.0, name="seen", trainable=False)
@@ -170,8 +197,18 @@ CUBE = gl.Op(
 
 
 class Cube(nn.Module):
+    def __init__(self, op=CUBE):
+        self.op = op
+
     def forward(self, x):
-        return gl.apply(CUBE, (gl.as_tensor(x),))
+        return gl.apply(self.op, (gl.as_tensor(x),))
+
+
+def test_a_row_that_says_what_it_is_composed_of(tmp_path):
+    op = dataclasses.replace(CUBE, name="square", composed=lambda x: x * x * x)
+    to_onnx(Cube(op), tmp_path / "m.onnx", (1, 1))
+    (found,) = run(tmp_path / "m.onnx", x=np.float32([[2]]))
+    assert found == [[8]]
 
 
 @pytest.mark.parametrize(
@@ -179,6 +216,7 @@ class Cube(nn.Module):
     [
         (Counted(), [(1, 2)], "changes seen in evaluation"),
         (Cube(), [(1, 2)], "no ONNX nodes are known for the op 'cube'"),
+        (Cube(dataclasses.replace(CUBE, name="square")), [(1, 2)], "known for the op 'square'"),
         (nn.ReLU(), [], "needs an example input"),
         (nn.ReLU(), [2.0], "needs an axis of the batch"),
     ],
@@ -189,3 +227,7 @@ def test_errors(model, examples, message, tmp_path):
     with pytest.raises(ArgumentError, match=message):
         to_onnx(model, path, *examples)
     assert path.read_text() == "before"
+    with pytest.raises(ArgumentError, match="batch is 1 or more, got 0"):
+        to_onnx(nn.ReLU(), path, (1, 2), batch=0)
+    with pytest.raises(ArgumentError, match="to_onnx takes a module of gradlab, got <class 'str'>"):
+        to_onnx("model", path, (1, 2))

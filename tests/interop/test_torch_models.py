@@ -249,6 +249,53 @@ def test_shared_variables_stay_shared():
     assert again[0] is again[3]
 
 
+def test_parts_of_a_replay_keep_modes_of_their_own():
+    """So a frozen BatchNorm stays as it is while the rest is trained."""
+    ours = residual()
+    ours.body[1].eval()
+    made, x = to_torch(ours.reseed(0)), numbers((4, 3))
+    compare(ours, made, x)
+    norm = made.get_submodule("body.1")
+    assert (made.training, norm.training) == (True, False)
+    compare(ours.eval(), made.eval(), x)
+    ours.body[1].train()
+    norm.train()
+    compare(ours, made, x)
+    close(made.state_dict()["body.1.running_mean"], ours.body[1].running_mean)
+
+
+def test_what_is_not_trained():
+    ours = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    ours[1].weight.trainable = False
+    made = to_torch(ours)
+    assert [p.requires_grad for p in made.parameters()] == [True, True, False, True]
+    assert list(from_torch(made).named_parameters()) == ["0.weight", "0.bias", "1.bias"]
+
+
+def test_a_container_with_variables_of_its_own():
+    ours = nn.Sequential(nn.Linear(2, 2))
+    ours.scale = gl.Variable([1.0])
+    made = to_torch(ours)
+    assert isinstance(made, Replay)
+    assert set(made.state_dict()) == set(ours.state_dict())
+
+
+def test_gradients_by_what_is_assigned_afterwards():
+    class Moving(nn.Module):
+        def __init__(self):
+            self.mean = gl.Variable(2.0, trainable=False)
+
+        def forward(self, x):
+            y = x * self.mean
+            self.mean.assign(self.mean * 0.5)
+            return y
+
+    made, x = to_torch(Moving()), torch.ones(2, requires_grad=True)
+    made(x).sum().backward()
+    close(x.grad, [2, 2])
+    close(made.mean, 1)
+
+
 def test_errors():
     made = to_torch(residual())
     with pytest.raises(ArgumentError, match="takes PyTorch's tensors, got ndarray"):
@@ -257,6 +304,19 @@ def test_errors():
         made(torch.ones(2, 3, dtype=torch.bfloat16))
     with pytest.raises(DTypeError, match=r"body.0.weight was converted to torch.float32"):
         made.float()(torch.ones(2, 3))
+    with pytest.raises(ArgumentError, match="no place for the name 'type'"):
+        to_torch(nn.Sequential({"type": nn.ReLU()}))
+    with pytest.raises(ArgumentError, match=r"to_torch takes a module of gradlab, got .*torch"):
+        to_torch(torch.nn.ReLU())
+    with pytest.raises(ArgumentError, match=r"from_torch takes a module of PyTorch, got .*gradlab"):
+        from_torch(nn.ReLU())
+
+
+def test_hooks_are_not_read():
+    theirs = torch.nn.Sequential(torch.nn.ReLU())
+    theirs[0].register_forward_hook(lambda module, x, y: 2 * y)
+    with pytest.raises(ArgumentError, match=r"layer 0 \(ReLU\) has forward hooks; remove them"):
+        from_torch(theirs)
 
 
 class Own(torch.nn.Sequential):
@@ -271,11 +331,13 @@ class Own(torch.nn.Sequential):
             torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Sequential(torch.nn.Hardswish())),
             r"layer 1.0: unknown layer of PyTorch 'Hardswish'",
         ),
-        (Own(), "unknown layer of PyTorch 'Own'"),
+        (torch.nn.TransformerEncoderLayer(4, 2), "unknown layer .* 'TransformerEncoderLayer'"),
+        (Own(), "this Own has a forward of its own, .* load its state_dict"),
+        (torch.nn.Sequential(Own()), r"layer 0 \(Own\) has a forward of its own"),
         (torch.nn.GELU("tanh"), "gradlab's GELU has no approximate='tanh', only 'none'"),
         (
             torch.nn.Sequential(torch.nn.Conv1d(2, 2, 3, padding=1, padding_mode="circular")),
-            "layer 0: gradlab's Conv1d has no padding_mode='circular'",
+            r"layer 0 \(Conv1d\): gradlab's Conv1d has no padding_mode='circular'",
         ),
         (torch.nn.LSTM(2, 3, proj_size=1), "LSTM has no proj_size=1, only 0"),
         (torch.nn.MultiheadAttention(4, 2, kdim=3), "_qkv_same_embed_dim"),
@@ -287,29 +349,35 @@ def test_layers_that_are_unknown(module, message):
 
 
 def test_a_row_of_your_own(monkeypatch):
-    cube = gl.Op(
-        "cube",
-        forward=lambda xp, x: x * x * x,
-        infer=gl.elementwise_shape,
-        vjps=(lambda g, y, x: 3 * g * x * x,),
-        formula="x³",
-    )
-
     class Cube(nn.Module):
+        def __init__(self, name, composed=None):
+            self.op = gl.Op(
+                name,
+                forward=lambda xp, x: x * x * x,
+                infer=gl.elementwise_shape,
+                vjps=(lambda g, y, x: 3 * g * x * x,),
+                formula="x³",
+                composed=composed,
+            )
+
         def forward(self, x):
-            return gl.apply(cube, (gl.as_tensor(x),))
+            return gl.apply(self.op, (gl.as_tensor(x),))
 
-    made, x = to_torch(Cube()), torch.ones(2)
-    with pytest.raises(
-        ArgumentError, match=r"'cube' is not known: add it to gradlab.interop.torch"
-    ):
-        made(x)
-    monkeypatch.setitem(ROWS, "cube", lambda x: x**3)
-    assert (made(2 * x) == 8).all()
+    x = torch.full((2,), 2.0)
+    for name in ("cube", "square"):  # which is another row
+        with pytest.raises(
+            ArgumentError, match=f"'{name}' of yours is not known: give .* composed"
+        ):
+            to_torch(Cube(name))(x)
+        assert (to_torch(Cube(name, lambda x: x**3))(x) == 8).all()
+    monkeypatch.setitem(ROWS, "cube", lambda x: x**3 + 1)
+    for composed in (None, lambda x: x**3):
+        assert (to_torch(Cube("cube", composed))(x) == 9).all()
 
 
-def test_half_precision_becomes_float32():
-    theirs = torch.nn.Linear(2, 3).half()
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_becomes_float32(dtype):
+    theirs = torch.nn.Linear(2, 3, dtype=dtype)
     ours = from_torch(theirs)
     assert ours.weight.dtype == np.float32
     close(ours.weight, theirs.weight.detach().float())

@@ -10,7 +10,14 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from gradlab import nn
-from gradlab.errors import ArgumentError, DataError, DTypeError, MissingExtraError, ShapeError
+from gradlab.errors import (
+    ArgumentError,
+    DataError,
+    DTypeError,
+    MissingExtraError,
+    RunError,
+    ShapeError,
+)
 from gradlab.interop import Unmatched, load_weights, open_weights, save_weights
 
 
@@ -94,6 +101,18 @@ def test_arrays_and_tensors_by_name(path):
     }
 
 
+def test_arrays_that_cannot_be_written_to(path):
+    array = np.ones(3)
+    array.setflags(write=False)
+    save_weights({"a": array}, path)
+    assert open_weights(path)["a"].tolist() == [1, 1, 1]
+
+
+def test_a_folder_that_is_missing(path):
+    with pytest.raises(RunError, match=f"cannot write .*{path.name}"):
+        save_weights(model(), path.parent / "none" / path.name)
+
+
 def test_metadata(tmp_path):
     path = tmp_path / "m.safetensors"
     save_weights(model(), path, {"source": "a test"})
@@ -131,6 +150,31 @@ def test_a_prefix_of_some_names_is_a_name(tmp_path):
     path = tmp_path / "m.safetensors"
     save_weights({"module.a": np.zeros(1), "b": np.zeros(1)}, path)
     assert sorted(open_weights(path)) == ["b", "module.a"]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_part_of_the_model_that_is_called_module(strict, tmp_path):
+    class Holder(nn.Module):
+        def __init__(self, seed):
+            self.module = model(seed)
+
+    save_weights(Holder(0), tmp_path / "m.safetensors")
+    ours = Holder(1)
+    assert load_weights(ours, tmp_path / "m.safetensors", strict) == ((), ())
+    same_state(ours.module.state_dict(), model().state_dict())
+
+
+def test_a_shared_variable_under_any_of_its_names(tmp_path):
+    ours, path, kept = model(), tmp_path / "m.safetensors", {"new": np.zeros(1)}
+    ours.again = ours[0]
+    array = np.full((4, 3), 5, np.float32)
+    save_weights({"again.weight": array} | kept, path)
+    missing = tuple(name for name in ours.state_dict() if name != "0.weight")
+    assert load_weights(ours, path, strict=False) == (missing, ("new",))
+    np.testing.assert_array_equal(ours[0].weight, array)
+    save_weights({"again.weight": array, "0.weight": array + 1}, path)
+    with pytest.raises(ArgumentError, match=r"0.weight and again.weight are one Variable"):
+        load_weights(ours, path, strict=False)
 
 
 def test_what_does_not_match(tmp_path):
@@ -174,7 +218,8 @@ def test_files_that_are_cut_off_or_foreign(name, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_a_pytorch_file_runs_no_code(tmp_path):
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_pytorch_file_runs_no_code(protocol, tmp_path):
     pytest.importorskip("torch")
     bomb = tmp_path / "exploded"
 
@@ -182,10 +227,22 @@ def test_a_pytorch_file_runs_no_code(tmp_path):
         def __reduce__(self):
             return (open, (str(bomb), "w"))
 
-    path = written(tmp_path / "m.pt", pickle.dumps({"a": Bomb()}, protocol=2))
+    path = written(tmp_path / "m.pt", pickle.dumps({"a": Bomb()}, protocol))
     with pytest.raises(DataError, match=r"gradlab does not run: where it was made, save"):
         open_weights(path)
     assert not bomb.exists()
+
+
+def test_a_damaged_pickle_of_allowed_functions(tmp_path):
+    torch = pytest.importorskip("torch")
+
+    class Damaged:
+        def __reduce__(self):
+            return (torch._utils._rebuild_tensor_v2, (1,))
+
+    torch.save({"a": Damaged()}, tmp_path / "m.pt")
+    with pytest.raises(DataError, match=r"m.pt is no PyTorch file, or was cut off"):
+        open_weights(tmp_path / "m.pt")
 
 
 def test_a_pytorch_file_without_tensors(tmp_path):
@@ -202,6 +259,12 @@ def test_other_errors(tmp_path):
         save_weights(model(), tmp_path / "m.h5")
     with pytest.raises(DTypeError, match="a holds <U1, not numbers"):
         save_weights({"a": np.array(["x"])}, tmp_path / "m.safetensors")
+    with pytest.raises(ArgumentError, match="names of arrays, and metadata, must be texts, got 7"):
+        save_weights({7: np.ones(1)}, tmp_path / "m.safetensors")
+    with pytest.raises(ArgumentError, match="must be texts, got 3"):
+        save_weights({"a": np.ones(1)}, tmp_path / "m.safetensors", {"epoch": 3})
+    with pytest.raises(ArgumentError, match=r"a module or arrays by name .* got <class 'list'>"):
+        save_weights([1, 2], tmp_path / "m.safetensors")
     assert not list(tmp_path.iterdir())
 
 

@@ -85,6 +85,15 @@ def test_a_query_that_may_look_nowhere_gives_zero_and_no_gradient():
     assert not nn.attention(q, q, q, mask=[False, True], causal=True).numpy()[0, 0].any()
 
 
+def test_a_mask_too_low_for_the_scores_means_nowhere():
+    q = values(2, 3).astype(np.float32)
+    mask = np.array([[0.0, 0.0], [-1e300, -1e300]])
+    with np.errstate(over="ignore"):
+        y = nn.attention(q, q, q, mask=mask).numpy()
+    assert y[0].any()
+    assert not y[1].any()  # and is no NaN
+
+
 def test_causal_and_mask_together():
     x, mask = values(4, 3), ~booleans(4, 4)
     both = nn.attention(x, x, x, mask=mask & np.tri(4, dtype=bool))

@@ -7,7 +7,7 @@ import pytest
 
 import gradlab as gl
 from gradlab import nn
-from gradlab.errors import ArgumentError
+from gradlab.errors import ArgumentError, ShapeError
 
 
 def test_module_list():
@@ -33,13 +33,15 @@ def test_module_dict():
     assert list(parts.named_parameters()) == ["b.weight"]
 
 
-@pytest.mark.parametrize("name", ["", "a.b", "forward", "training", "keys"])
+@pytest.mark.parametrize("name", ["", "a.b", "forward", "training", "keys", 5])
 def test_names_that_cannot_be(name):
     for make in (nn.ModuleDict, nn.Sequential):
         if name == "keys" and make is nn.Sequential:
             continue
         with pytest.raises(ArgumentError, match="cannot name a module"):
             make({name: nn.ReLU()})
+        with pytest.raises(ArgumentError, match="takes modules such as"):
+            make({name: np.tanh})
 
 
 def test_sequential_with_names_as_in_torch():
@@ -74,3 +76,5 @@ def test_residual():
     with gl.GradientTape() as tape:
         y = nn.Residual(nn.ReLU())(x).sum()
     np.testing.assert_array_equal(tape.gradient(y, x), [[2.0, 1.0]])
+    with pytest.raises(ShapeError, match=r"the shortcut has shape \(4, 1\) and .* \(4, 3\)"):
+        nn.Residual(nn.Linear(1, 3))(np.ones((4, 1), np.float32))

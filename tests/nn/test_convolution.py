@@ -101,6 +101,15 @@ def test_second_order(layer):
     gl.check_grads(lambda x, w: op(x, w, layer.stride, layer.padding), [x, w])
 
 
+def test_a_transposed_convolution_so_long_that_one_window_more_would_fit():
+    x, w = values(1, 2, 3), values(2, 1, 2)
+    y = gl.conv_transpose(x, w, dilation=2, output_padding=1)
+    peer = torch.nn.functional.conv_transpose1d
+    options = {"dilation": 2, "output_padding": 1}
+    np.testing.assert_allclose(y, peer(torch.tensor(x), torch.tensor(w), **options))
+    gl.check_grads(lambda x, w: gl.conv_transpose(x, w, **options), [x, w])
+
+
 @pytest.mark.parametrize("layer", ALL)
 def test_first_weights_are_pytorchs_draw(layer):
     made = layer(6, 120, 5, groups=2, dtype="float64")
@@ -181,3 +190,14 @@ def test_a_kernel_larger_than_the_input():
         nn.Conv1d(1, 1, 5)(np.ones((1, 1, 4), np.float32))
     with pytest.raises(ShapeError, match="nothing of x"):
         nn.ConvTranspose1d(1, 1, 1, padding=1)(np.ones((1, 1, 2), np.float32))
+
+
+def test_bad_arguments_of_the_functions():
+    x = np.ones((1, 1, 4, 4))
+    for op in (gl.conv, gl.conv_transpose):
+        with pytest.raises(ShapeError, match=rf"{op.__name__} takes .* no length 0, got .*0, 3\)"):
+            op(x, np.ones((1, 1, 0, 3)))
+    with pytest.raises(ArgumentError, match=r"padding must be a whole number .* got array\("):
+        gl.conv(x, x, padding=np.array([1, 1]))
+    with pytest.raises(ArgumentError, match=r"windows: size must have a number for each axis"):
+        gl.windows(x, ())

@@ -51,6 +51,12 @@ def test_starts_standard_normal_and_takes_the_scheme():
     assert abs(layer.weight.numpy().std() - 0.02) < 0.0005
 
 
+def test_initialize_leaves_the_vector_of_padding_at_zero():
+    layer = nn.Embedding(4, 3, padding_idx=-1)
+    init.initialize(layer, "constant(value=2.0)")
+    assert layer.weight.numpy().tolist() == [[2.0] * 3] * 3 + [[0.0] * 3]
+
+
 @pytest.mark.parametrize("index", [-1, 5, 99])
 def test_numbers_out_of_range(index):
     layer = nn.Embedding(5, 3)
@@ -69,6 +75,8 @@ def test_bad_arguments():
         nn.Embedding(3, 2, padding_idx=3)
     with pytest.raises(ArgumentError, match="padding_idx must be from -3 to 2, got -4"):
         nn.Embedding(3, 2, padding_idx=-4)
+    with pytest.raises(ArgumentError, match=r"padding_idx must be from -3 to 2, got 1\.0"):
+        nn.Embedding(3, 2, padding_idx=1.0)
     with pytest.raises(DTypeError, match="Embedding: dtype must be floating, got int32"):
         nn.Embedding(3, 2, dtype="int32")
     with pytest.raises(DTypeError, match="Embedding takes whole numbers, got float32"):

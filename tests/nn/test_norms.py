@@ -180,11 +180,14 @@ def test_initialize_leaves_ones_and_zeros(kind, scheme):
         (lambda: nn.LayerNorm(0), "LayerNorm: normalized_shape must be a whole number from 1 up"),
         (lambda: nn.LayerNorm(()), r"LayerNorm: normalized_shape must have one length or more"),
         (lambda: nn.RMSNorm((2, 1.5)), "RMSNorm: normalized_shape must be a whole .* got 1.5"),
-        (lambda: nn.RMSNorm(3, eps=-1.0), "RMSNorm: eps must be above 0, got -1.0"),
+        (lambda: nn.RMSNorm(3, eps=-1.0), "RMSNorm: eps must be a finite number above 0, got -1.0"),
         (lambda: nn.GroupNorm(2, 3), "num_channels must be a multiple of num_groups=2, got 3"),
         (lambda: nn.GroupNorm(0, 3), "GroupNorm: num_groups must be a whole number from 1 up"),
         (lambda: nn.BatchNorm1d(-1), "BatchNorm1d: num_features must be a whole number from 1"),
-        (lambda: nn.BatchNorm2d(3, eps=0), "BatchNorm2d: eps must be above 0, got 0"),
+        (lambda: nn.BatchNorm2d(3, eps=0), "BatchNorm2d: eps must be a finite number above 0"),
+        (lambda: nn.LayerNorm(3, eps="1e-5"), "LayerNorm: eps must be a finite .* got '1e-5'"),
+        (lambda: nn.GroupNorm(1, 3, eps=np.inf), "GroupNorm: eps must be a finite .* got inf"),
+        (lambda: nn.BatchNorm1d(3, momentum="x"), r"momentum must be in \[0, 1\] or None, got 'x'"),
         (lambda: nn.BatchNorm2d(3, momentum=1.5), r"momentum must be in \[0, 1\] or None, got 1.5"),
     ],
 )
@@ -208,7 +211,12 @@ def test_parameters_are_floats(kind):
         (nn.GroupNorm(1, 3), (3,), r"GroupNorm\(1, 3\) takes inputs of shape \(n, 3, ...\), got"),
         (nn.BatchNorm1d(3), (2, 4), r"BatchNorm1d\(3\) .* \(n, 3\) or \(n, 3, length\), got"),
         (nn.BatchNorm2d(3), (2, 3), r"BatchNorm2d\(3\) .* \(n, 3, height, width\), got \(2, 3\)"),
-        (nn.BatchNorm1d(3), (1, 3), r"BatchNorm1d needs more than one value of each channel"),
+        (nn.BatchNorm1d(3), (1, 3), r"needs more than one value .* larger batches, or eval\(\)$"),
+        (
+            nn.BatchNorm1d(3, track_running_stats=False).eval(),
+            (1, 3),
+            r"BatchNorm1d needs more than one value of each channel .*; use larger batches$",
+        ),
     ],
 )
 def test_wrong_inputs(layer, shape, words):

@@ -89,6 +89,13 @@ def test_the_inputs_of_all_steps_are_one_product(kind):
     assert products == [steps * 2 * rows] + [2 * rows] * steps
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_first_weights_are_pytorchs_draw(kind):
+    for parameter in getattr(nn, kind)(9, 64, num_layers=2, bidirectional=True).parameters():
+        assert 0.9 / 8 < np.abs(parameter.numpy()).max() <= 1 / 8
+        assert abs(parameter.numpy().mean()) < 0.02
+
+
 def test_dropout_between_layers_only():
     x = np.ones((2, 6, 3), np.float32)
     one = nn.LSTM(3, 4, dropout=0.9, batch_first=True)

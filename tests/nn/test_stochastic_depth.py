@@ -64,10 +64,17 @@ def test_compiled_as_eager():
 
 
 def test_errors():
-    for p in (-0.1, 1.0, math.nan):
+    for p in (-0.1, 1.0, math.nan, "0.5", None):
         with pytest.raises(ArgumentError, match=r"StochasticDepth: p must be in \[0, 1\), got"):
             nn.StochasticDepth(p)
     with pytest.raises(ArgumentError, match=r"unknown mode of StochasticDepth 'rows'.*'row'"):
         nn.StochasticDepth(0.5, "rows")
     with pytest.raises(ShapeError, match=r"StochasticDepth takes inputs of shape \(n, ...\)"):
         nn.StochasticDepth(0.5)(1.0)
+
+
+@pytest.mark.parametrize("layer", [nn.StochasticDepth(0.5), nn.Dropout(0.5)])
+def test_whole_numbers_become_floats(layer):
+    x = np.ones((200, 1), np.int64)
+    assert sorted(set(layer(x).numpy().ravel())) == [0.0, 2.0]
+    assert layer(x).dtype == layer.eval()(x).dtype == np.float32

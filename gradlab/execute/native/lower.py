@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import numpy as np
 
@@ -97,14 +97,23 @@ def lower(graph: Graph) -> Graph:
     %6 = subtract(%2, %5): float32(2)
     out  %6
     """
-    while any(node.op and _users(node.op) for node in graph.nodes):
-        graph = _written(graph, _users)  # a user's row may consist of others of theirs
-    return _written(graph, _built_in)
+    return _written(written_out(graph), _built_in)
 
 
-def _users(op: Op) -> Rule | None:
-    """How to write out a row of the user's own, if it says."""
-    return None if OPS.get(op.name) is op else op.composed
+def written_out(graph: Graph, known: Container[str] = ()) -> Graph:
+    """The same computation, with a user's rows in the ops that they are composed of, if they say.
+
+    Args:
+        known: names of rows of the user's own that are to stay.
+    """
+
+    def rule_of(op: Op) -> Rule | None:
+        stays = OPS.get(op.name) is op or (op.name in known and op.name not in OPS)
+        return None if stays else op.composed
+
+    while any(node.op and rule_of(node.op) for node in graph.nodes):
+        graph = _written(graph, rule_of)  # a row may consist of others of the user's
+    return graph
 
 
 def _built_in(op: Op) -> Rule | None:

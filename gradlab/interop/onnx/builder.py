@@ -60,7 +60,7 @@ class Builder:
 
     def _name(self, kind: str) -> str:
         self._made += 1
-        return f"{self._prefix}{kind}_{self._made}"
+        return f"/{self._prefix}{kind}_{self._made}"  # with "/", it is no weight's name
 
 
 def onnx_dtype(dtype: DType) -> int:

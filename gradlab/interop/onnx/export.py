@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from gradlab.errors import ArgumentError, require
+from gradlab.execute.native.lower import written_out
 from gradlab.execute.simplify import simplify
 from gradlab.files import replacing
-from gradlab.graph import Graph, Spec, Symbol, Tensor, Variable, default_dtype, trace
+from gradlab.graph import OPS, Graph, Spec, Symbol, Tensor, Variable, default_dtype, trace
 from gradlab.interop.onnx.batch import SIZES, merged
 from gradlab.interop.onnx.builder import Builder, onnx_dtype
 from gradlab.interop.onnx.rows import ROWS
@@ -38,8 +39,8 @@ def to_onnx(
 
     Its operations are recorded at three batch sizes; all other lengths are those of the examples.
     Random numbers, if it draws any in evaluation, are ONNX's, and others at each run.
-    Names of weights are the model's, those of inputs the arguments' of its ``forward``; outputs
-    are "output", or "output_0", "output_1", ...
+    Names of weights are the model's (but for one that is called as an input or output), those of
+    inputs the arguments' of its ``forward``; outputs are "output", or "output_0", "output_1", ...
 
     Args:
         model: any module.
@@ -50,8 +51,9 @@ def to_onnx(
         metadata: texts to put into the file.
 
     Raises:
-        ArgumentError: no example, an operation without ONNX nodes, a model that changes its
-            Variables in evaluation, or one that needs a fixed batch size.
+        ArgumentError: no gradlab module, no example, a batch size below 1, an operation without
+            ONNX nodes, a model that changes its Variables in evaluation, or one that needs a fixed
+            batch size.
         RunError: the file cannot be written; what was there before stays.
         MissingExtraError: onnx is not installed.
 
@@ -62,6 +64,10 @@ def to_onnx(
     >>> [node.op_type for node in onnx.load(path).graph.node]
     ['Transpose', 'MatMul', 'Add', 'Relu', 'Transpose', 'MatMul', 'Add', 'Identity']
     """
+    if not isinstance(model, Module):
+        raise ArgumentError(f"to_onnx takes a module of gradlab, got {type(model)}")
+    if batch is not None and batch < 1:
+        raise ArgumentError(f"batch is 1 or more, got {batch}")
     if not examples:
         raise ArgumentError("to_onnx needs an example input, or its shape, for each argument")
     specs = [_spec(example) for example in examples]
@@ -121,8 +127,7 @@ def _record(model: Module, specs: Sequence[Spec], batch: int) -> Graph:
         if variable not in counters:
             name = variable.name or "a Variable"
             raise ArgumentError(f"the model changes {name} in evaluation, which ONNX cannot")
-    graph = dataclasses.replace(graph, assigned=())
-    return simplify(graph)
+    return simplify(written_out(dataclasses.replace(graph, assigned=()), ROWS))
 
 
 class _Written:
@@ -137,9 +142,13 @@ class _Written:
     def __init__(self, graph: Graph, names: Sequence[str], paths: Mapping[Variable, str]) -> None:
         self.graph = graph
         self.builder = b = Builder()
+        count = len(graph.outputs)
+        self.outputs = [f"output_{i}" for i in range(count)] if count > 1 else ["output"]
         self._known = {id(x): name for x, name in zip(graph.inputs, names, strict=True)}
         for variable, x in graph.captured:
-            self._known[id(x)] = b.constant(variable.held.value, paths.get(variable))
+            path = paths.get(variable)
+            free = path not in (*names, *self.outputs)
+            self._known[id(x)] = b.constant(variable.held.value, path if free else None)
         pools = _pools(graph)
         for node in graph.nodes:
             if id(node) in pools:
@@ -149,8 +158,6 @@ class _Written:
             else:
                 name = self._row(node)
             self._known[id(node)] = name
-        count = len(graph.outputs)
-        self.outputs = [f"output_{i}" for i in range(count)] if count > 1 else ["output"]
         for output, name in zip(graph.outputs, self.outputs, strict=True):
             b.node("Identity", self._name(output))
             b.nodes[-1].output[0] = name
@@ -162,10 +169,10 @@ class _Written:
 
     def _row(self, node: Symbol) -> str:
         assert node.op is not None
-        if node.op.name not in ROWS:
+        if OPS.get(node.op.name, node.op) is not node.op or node.op.name not in ROWS:
             raise ArgumentError(
-                f"no ONNX nodes are known for the op {node.op.name!r}: add them to "
-                "gradlab.interop.onnx.ROWS"
+                f"no ONNX nodes are known for the op {node.op.name!r}: give an Op of yours "
+                "composed=..., or add them to gradlab.interop.onnx.ROWS by a new name"
             )
         inputs = [self._name(x) for x in node.inputs]
         return ROWS[node.op.name](self.builder, node, *inputs, **node.params)

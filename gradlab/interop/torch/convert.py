@@ -8,7 +8,7 @@ from gradlab.errors import ArgumentError, one_of, require
 from gradlab.graph import Variable
 from gradlab.graph.dtypes import DType
 from gradlab.interop.torch.layers import CONTAINERS, LAYERS, Layer
-from gradlab.interop.torch.replay import Replay, parameter
+from gradlab.interop.torch.replay import Replay, added, parameter
 from gradlab.interop.torch.rows import to_tensor
 from gradlab.nn import Module, ModuleList
 
@@ -24,9 +24,11 @@ def to_torch(module: Module) -> Any:
     kinks (√x at 0) the gradient is PyTorch's choice.
 
     Args:
-        module: any gradlab module. A Variable that is shared stays shared.
+        module: any gradlab module. A Variable that is shared stays shared, and one that is not
+            trainable is not trained there either.
 
     Raises:
+        ArgumentError: no gradlab module, or a name such as "type" that PyTorch's modules use.
         MissingExtraError: PyTorch is not installed.
 
     >>> from gradlab import nn
@@ -37,6 +39,8 @@ def to_torch(module: Module) -> Any:
       (2): Linear(in_features=3, out_features=1, bias=True)
     )
     """
+    if not isinstance(module, Module):
+        raise ArgumentError(f"to_torch takes a module of gradlab, got {type(module)}")
     made = _To().converted(module)
     twins = module.named_modules()
     for path, part in made.named_modules():
@@ -60,9 +64,11 @@ class _To:
         for row in CONTAINERS:
             if _acts_as(module, row.ours):
                 parts = {k: part for k, part in vars(module).items() if isinstance(part, Module)}
+                if not {path.partition(".")[0] for path in module.named_variables()} <= set(parts):
+                    break  # a container with Variables of its own
                 made = row.theirs()
                 for name, part in parts.items():
-                    made.add_module(name, self.converted(part))
+                    added(made.add_module, name, self.converted(part))
                 return made
         for row in LAYERS:
             if row.to_torch and _acts_as(module, row.ours):
@@ -90,12 +96,13 @@ def from_torch(module: Any) -> Any:
     """The gradlab module of a ``torch.nn.Module`` made of known layers: same names and weights.
 
     Args:
-        module: a container (Sequential, ModuleList, ModuleDict) or a layer. Its mode is kept.
+        module: a container (Sequential, ModuleList, ModuleDict) or a layer. Its mode is kept, and
+            what it does not train (``requires_grad``) is not trainable.
 
     Raises:
-        ArgumentError: a layer that gradlab does not have, or that has a setting gradlab's has not;
-            it names the first one. Make such a model from gradlab's layers, and load its
-            ``state_dict``.
+        ArgumentError: a layer that gradlab does not have, that has a setting gradlab's has not, or
+            forward hooks; it names the first one. Make such a model from gradlab's layers, and
+            load its ``state_dict``.
         MissingExtraError: PyTorch is not installed.
 
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
@@ -105,9 +112,14 @@ def from_torch(module: Any) -> Any:
       (1): ReLU()
     )  # 9 parameters
     """
+    if not isinstance(module, torch.nn.Module):
+        raise ArgumentError(f"from_torch takes a module of PyTorch, got {type(module)}")
     made = _From().converted("", module)
     _tie(made, module)
     made.name_variables().load_state_dict(module.state_dict())
+    variables = made.named_variables()
+    for path, value in module.named_parameters():
+        variables[path].trainable = value.requires_grad
     twins = dict(module.named_modules(remove_duplicate=False))
     for path, part in made.named_modules().items():
         part.training = twins.get(path, module).training
@@ -126,6 +138,8 @@ class _From:
         return self.modules[id(module)]
 
     def _made(self, path: str, module: Any) -> Module:
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise ArgumentError(f"{_where(path, module)} has forward hooks; remove them")
         for row in CONTAINERS:
             if isinstance(module, row.theirs) and type(module).forward is row.theirs.forward:
                 parts = {
@@ -134,24 +148,33 @@ class _From:
                 }
                 made: Any = row.ours
                 return made(parts.values() if made is ModuleList else parts)  # type: ignore[no-any-return]
-        kind = type(module).__name__
         for row in LAYERS:
             if type(module) is row.theirs and row.from_torch:
-                _check(row, path or kind, module)
+                _check(row, _where(path, module), module)
                 return row.from_torch(module, _dtype(module))
-        where = f"layer {path}: " if path else ""
+        if not type(module).__module__.startswith("torch.nn."):
+            raise ArgumentError(
+                f"{_where(path, module)} has a forward of its own, which cannot be read: write it "
+                "with gradlab's layers under the same names, and load its state_dict()"
+            )
         known = {row.theirs.__name__ for row in (*CONTAINERS, *LAYERS)}
-        raise ArgumentError(where + one_of("layer of PyTorch", kind, known))
+        unknown = one_of("layer of PyTorch", type(module).__name__, known)
+        raise ArgumentError(f"layer {path}: {unknown}" if path else unknown)
 
 
-def _check(row: Layer, path: str, module: Any) -> None:
+def _where(path: str, module: Any) -> str:
+    """What to call a module in a message."""
+    kind = type(module).__name__
+    return f"layer {path} ({kind})" if path else f"this {kind}"
+
+
+def _check(row: Layer, where: str, module: Any) -> None:
     """Refuse settings that gradlab's layer does not have."""
     for name, allowed in row.only.items():
         value = getattr(module, name, allowed)
         if value != allowed:
             raise ArgumentError(
-                f"layer {path}: gradlab's {row.ours.__name__} has no {name}={value!r}, only "
-                f"{allowed!r}"
+                f"{where}: gradlab's {row.ours.__name__} has no {name}={value!r}, only {allowed!r}"
             )
 
 

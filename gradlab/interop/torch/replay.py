@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from gradlab.errors import ArgumentError, DTypeError, require
-from gradlab.graph import Graph, Spec, Tensor, Variable, trace
+from gradlab.execute.native.lower import written_out
+from gradlab.graph import OPS, Graph, Spec, Tensor, Variable, trace
 from gradlab.graph.tree import leaves, map_leaves, rebuild
 from gradlab.interop.torch.rows import ROWS, to_tensor, torch_dtype
 from gradlab.nn import Module
@@ -34,22 +36,32 @@ class Replay(torch.nn.Module):  # type: ignore[misc]
         self._recipe = copy.deepcopy(module)
         self._places: dict[Variable, str] = {}
         self._programs: dict[Any, Program] = {}
-        saved = module.state_dict().keys()
+        # Each with the one here that has its parameters, and says its mode.
+        self._parts = [
+            (part, self._part(path)) for path, part in self._recipe.named_modules().items()
+        ]
+        saved = module.state_paths()
         copies = self._recipe.named_variables()
         for path, variable in module.named_variables().items():
             self._places[copies[path]] = path
-            *holders, name = path.split(".")
-            holder = self
-            for part in holders:
-                if part not in holder._modules:
-                    holder.add_module(part, torch.nn.Module())
-                holder = holder._modules[part]
+            *above, name = path.split(".")
+            holder = self._part(".".join(above))
             if variable.trainable:
-                holder.register_parameter(name, parameter(variable, parameters))
+                added(holder.register_parameter, name, parameter(variable, parameters))
             else:
                 value = to_tensor(variable.held.value)
-                holder.register_buffer(name, value, persistent=path in saved)
-        self.train(module.training)
+                added(holder.register_buffer, name, value, persistent=variable in saved)
+        for part, holder in self._parts:
+            holder.training = part.training
+
+    def _part(self, path: str) -> Any:
+        """The module at a path, which is made if there is none."""
+        holder = self
+        for name in path.split(".") if path else ():
+            if name not in holder._modules:
+                added(holder.add_module, name, torch.nn.Module())
+            holder = holder._modules[name]
+        return holder
 
     def forward(self, *args: Any, **options: Any) -> Any:
         """What the gradlab module gives for tensors of PyTorch and other settings.
@@ -61,11 +73,13 @@ class Replay(torch.nn.Module):  # type: ignore[misc]
         call = (args, options)
         state = self._state()
         tensors = [x for x in leaves(call) if isinstance(x, torch.Tensor)]
-        key = (self.training, repr(map_leaves(_kind, call)))
+        modes = tuple(holder.training for _, holder in self._parts)
+        key = (modes, repr(map_leaves(_kind, call)))
         if key not in self._programs:
-            self._recipe.train(self.training)
+            for part, holder in self._parts:
+                part.training = holder.training
             graph = trace(partial(_applied, self._recipe, call), *map(_spec, tensors))
-            self._programs[key] = Program(graph, self._places, tensors)
+            self._programs[key] = Program(written_out(graph, ROWS), self._places, tensors)
         outputs, assigned = self._programs[key].run(tensors, state)
         with torch.no_grad():
             for path, value in assigned.items():
@@ -91,9 +105,10 @@ class Replay(torch.nn.Module):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_programs": {}}  # recorded again where it is read
 
-    def extra_repr(self) -> str:
+    def __repr__(self) -> str:
         """The gradlab module, in the text of this one."""
-        return repr(self._recipe)
+        text = repr(self._recipe).replace("\n", "\n  ")
+        return f"Replay(\n  {text}\n)"
 
 
 class Program:
@@ -118,15 +133,15 @@ class Program:
         self._calls = []
         for node in graph.nodes:
             assert node.op is not None
-            if node.op.name not in ROWS:
+            if node.op.name not in ROWS or OPS.get(node.op.name, node.op) is not node.op:
                 raise ArgumentError(
-                    f"PyTorch's function for the op {node.op.name!r} is not known: add it to "
-                    "gradlab.interop.torch.ROWS"
+                    f"PyTorch's function for the op {node.op.name!r} of yours is not known: give "
+                    "the Op composed=..., or add it to gradlab.interop.torch.ROWS by a new name"
                 )
             taken = [operand(x) for x in node.inputs]
             self._calls.append((ROWS[node.op.name], taken, number(node), node.params))
         self._outputs = [operand(x) for x in graph.outputs]
-        self._assigned = [(places[variable], operand(x)) for variable, x in graph.assigned]
+        self._assigned = {places[variable]: operand(x) for variable, x in graph.assigned}
         self._structure = map_leaves(lambda x: ..., graph.structure)
 
     def run(self, inputs: list[Any], state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -135,18 +150,34 @@ class Program:
         for place, x in zip(self._inputs, inputs, strict=True):
             values[place] = x
         for place, path in self._state:
-            values[place] = state[path]
+            # The backward pass may need what it was before it was assigned.
+            values[place] = state[path].clone() if path in self._assigned else state[path]
         for function, places, place, params in self._calls:
             values[place] = function(*[values[i] for i in places], **params)
         outputs = rebuild(self._structure, iter([values[i] for i in self._outputs]))
-        return outputs, {path: values[i] for path, i in self._assigned}
+        return outputs, {path: values[i] for path, i in self._assigned.items()}
 
 
 def parameter(variable: Variable, known: dict[Variable, Any]) -> Any:
     """The ``nn.Parameter`` of a Variable: one that is shared stays shared."""
     if variable not in known:
-        known[variable] = torch.nn.Parameter(to_tensor(variable.held.value))
+        value = to_tensor(variable.held.value)
+        known[variable] = torch.nn.Parameter(value, requires_grad=variable.trainable)
     return known[variable]
+
+
+def added(register: Callable[..., None], name: str, value: Any, **options: Any) -> None:
+    """Register a part of a PyTorch module under its name.
+
+    Raises:
+        ArgumentError: PyTorch's modules have something else of that name.
+    """
+    try:
+        register(name, value, **options)
+    except KeyError as error:
+        raise ArgumentError(
+            f"PyTorch's modules have no place for the name {name!r} ({error}): give it another one"
+        ) from error
 
 
 def _applied(module: Module, call: Any, *symbols: Tensor) -> Any:

@@ -13,7 +13,7 @@ from gradlab.errors import ArgumentError
 from gradlab.graph import Tensor, Variable, default_dtype, gelu, permute_dims
 from gradlab.graph.op import Shape
 from gradlab.graph.tensor import Like
-from gradlab.nn.checks import whole
+from gradlab.nn.checks import whole, within
 from gradlab.nn.containers import ModuleList
 from gradlab.nn.convolution import Conv2d
 from gradlab.nn.linear import Linear
@@ -101,7 +101,8 @@ class ConvNeXt(Module):
     ['downsample_layers.1.0.weight', 'downsample_layers.1.0.bias']
     """
 
-    init_scheme: ClassVar[InitScheme] = ("truncated_normal(std=0.02)", {})
+    # The source's trunc_normal_ cuts at ±2, which is at 100 standard deviations.
+    init_scheme: ClassVar[InitScheme] = ("normal(std=0.02)", {})
 
     def __init__(
         self,
@@ -117,6 +118,9 @@ class ConvNeXt(Module):
         for name, given in (("widths", widths), ("depths", depths)):
             if not isinstance(given, Sequence) or len(given) != 4:
                 raise ArgumentError(f"ConvNeXt: {name} must be four whole numbers, got {given!r}")
+            for number in given:
+                whole("ConvNeXt", name, number)
+        within("ConvNeXt", "drop_path", drop_path)
         if min(rows, columns) < 8 * whole("ConvNeXt", "patch", patch):
             raise ArgumentError(
                 f"ConvNeXt with patch={patch} takes images of at least {8 * patch}×{8 * patch}, "

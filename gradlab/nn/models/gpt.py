@@ -91,7 +91,7 @@ class GPT(Module):
     Raises:
         ArgumentError: a size below 1, a width that does not divide into heads, or dropout outside
             [0, 1).
-        ShapeError: sequences that are too long.
+        ShapeError: sequences that are empty or too long.
 
     Source: Radford et al., Language Models are Unsupervised Multitask Learners, 2019; defaults,
     names and first values as in Karpathy, nanoGPT, 2022 (its setting for a CPU).
@@ -136,11 +136,11 @@ class GPT(Module):
         return "normal(std=0.02)", {"*.c_proj.weight": scaled}
 
     def forward(self, tokens: Like) -> Tensor:
-        """Numbers of tokens (n, t) to logits (n, t, outputs), t ≤ block."""
+        """Numbers of tokens (n, t) to logits (n, t, outputs), 1 ≤ t ≤ block."""
         tokens = as_tensor(tokens)
-        if tokens.ndim != 2 or tokens.shape[1] > self.block:
+        if tokens.ndim != 2 or not 1 <= tokens.shape[1] <= self.block:
             raise ShapeError(
-                f"GPT takes numbers of shape (n, t), t at most {self.block}, got {tokens.shape}"
+                f"GPT takes numbers of shape (n, t), t from 1 to {self.block}, got {tokens.shape}"
             )
         parts = self.transformer
         x = parts["drop"](parts["wte"](tokens) + parts["wpe"].weight[: tokens.shape[1]])

@@ -10,6 +10,7 @@ from gradlab.graph.op import Shape
 from gradlab.nn.flatten import Flatten
 from gradlab.nn.mlp import MLP
 from gradlab.nn.models.registry import models
+from gradlab.nn.models.shapes import lengths
 from gradlab.nn.sequential import Sequential
 
 
@@ -41,5 +42,6 @@ def mlp(
     >>> list(mlp((1, 28, 28), 10, hidden=(32,)).named_parameters())
     ['1.weight', '1.bias', '3.weight', '3.bias']
     """
-    layers = MLP((math.prod(inputs), *hidden, outputs), activation, dropout)
-    return layers if len(inputs) == 1 else Sequential(Flatten(), *layers)
+    shape = lengths("mlp", inputs)
+    layers = MLP((math.prod(shape), *hidden, outputs), activation, dropout)
+    return layers if len(shape) == 1 else Sequential(Flatten(), *layers)

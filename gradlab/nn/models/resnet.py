@@ -10,6 +10,7 @@ from gradlab.graph import Tensor, relu
 from gradlab.graph.op import Shape
 from gradlab.graph.tensor import Like
 from gradlab.nn.batch_norm import BatchNorm2d
+from gradlab.nn.checks import whole
 from gradlab.nn.convolution import Conv2d
 from gradlab.nn.linear import Linear
 from gradlab.nn.models.registry import InitScheme, models
@@ -83,7 +84,7 @@ class ResNet(Module):
 
     def __init__(self, inputs: Shape, outputs: int, depth: int = 20) -> None:
         channels, _, _ = lengths("ResNet", inputs, "channels", "height", "width")
-        if depth < 8 or depth % 6 != 2:
+        if whole("ResNet", "depth", depth) < 8 or depth % 6 != 2:
             raise ArgumentError(f"ResNet: depth must be 6n + 2 (8, 14, 20, ...), got {depth!r}")
         self.conv1 = Conv2d(channels, 16, 3, padding=1, bias=False)
         self.bn1 = BatchNorm2d(16)

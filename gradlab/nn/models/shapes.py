@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from gradlab.nn.sequential import Sequential
 
 
 def lengths(model: str, inputs: Shape, *names: str) -> tuple[int, ...]:
-    """The lengths of the axes of an example, which have these names.
+    """The lengths of the axes of an example, which have these names; without names, of any axes.
 
     Raises:
         ArgumentError: other axes, or a length below 1.
@@ -23,12 +24,12 @@ def lengths(model: str, inputs: Shape, *names: str) -> tuple[int, ...]:
     >>> lengths("ResNet", (3, 32, 32), "channels", "height", "width")
     (3, 32, 32)
     """
-    found = tuple(inputs)
-    whole = all(isinstance(n, int | np.integer) and n >= 1 for n in found)
-    if len(found) != len(names) or not whole:
-        wanted = ", ".join(names) + ("," if len(names) == 1 else "")
+    wanted = ", ".join(names or ["..."]) + ("," if len(names) == 1 else "")
+    several = isinstance(inputs, Sequence)
+    whole = several and all(isinstance(n, int | np.integer) and n >= 1 for n in inputs)
+    if not whole or (names and len(inputs) != len(names)):
         raise ArgumentError(f"{model} takes inputs of shape ({wanted}), got {inputs!r}")
-    return tuple(int(n) for n in found)
+    return tuple(int(n) for n in inputs)
 
 
 def same_padding(size: tuple[int, int], kernel: int, stride: int) -> tuple[int, int, int, int]:

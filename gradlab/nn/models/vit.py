@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 import gradlab.graph as graph
-from gradlab.errors import ArgumentError
-from gradlab.graph import Tensor, Variable, default_dtype
+from gradlab.errors import ArgumentError, ShapeError
+from gradlab.graph import Tensor, Variable, as_tensor, default_dtype
 from gradlab.graph.op import Shape
 from gradlab.graph.tensor import Like
 from gradlab.nn.activation import GELU
@@ -107,6 +107,7 @@ class ViT(Module):
     Raises:
         ArgumentError: a size below 1, an image that does not divide into patches, a width that does
             not divide into heads, or dropout outside [0, 1).
+        ShapeError: images of another shape.
 
     Source: Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021, section 3.1; first values
     and widths of ViT-Ti of Touvron et al., DeiT, ICML 2021. The layers' names are timm's.
@@ -116,7 +117,11 @@ class ViT(Module):
     ['cls_token', 'pos_embed', 'patch_embed.proj.weight', 'patch_embed.proj.bias']
     """
 
-    init_scheme: ClassVar[InitScheme] = ("truncated_normal(std=0.02)", {})
+    # The source's trunc_normal_ cuts at ±2, which is at 100 standard deviations.
+    init_scheme: ClassVar[InitScheme] = (
+        "normal(std=0.02)",
+        {"patch_embed.proj.*": "torch_default"},
+    )
 
     def __init__(
         self,
@@ -128,7 +133,8 @@ class ViT(Module):
         width: int = 192,
         dropout: float = 0.0,
     ) -> None:
-        channels, rows, columns = lengths("ViT", inputs, "channels", "height", "width")
+        self.inputs = lengths("ViT", inputs, "channels", "height", "width")
+        channels, rows, columns = self.inputs
         if rows % whole("ViT", "patch", patch) or columns % patch:
             raise ArgumentError(
                 f"ViT: height and width must be multiples of patch={patch}, got {rows}×{columns}"
@@ -149,6 +155,10 @@ class ViT(Module):
 
     def forward(self, x: Like) -> Tensor:
         """Images (n, channels, height, width) to logits (n, outputs)."""
+        x = as_tensor(x)
+        if x.shape[1:] != self.inputs:
+            shown = ", ".join(map(str, self.inputs))
+            raise ShapeError(f"ViT takes images of shape (n, {shown}), got {x.shape}")
         patches: Tensor = self.patch_embed(x)
         first = graph.broadcast_to(self.cls_token, (patches.shape[0], 1, patches.shape[2]))
         x = self.pos_drop(graph.concat([first, patches], axis=1) + self.pos_embed)

@@ -84,7 +84,7 @@ class WideResNet(Module):
 
     def __init__(self, inputs: Shape, outputs: int, depth: int = 16, width: int = 4) -> None:
         channels, _, _ = lengths("WideResNet", inputs, "channels", "height", "width")
-        if depth < 10 or depth % 6 != 4:
+        if whole("WideResNet", "depth", depth) < 10 or depth % 6 != 4:
             raise ArgumentError(
                 f"WideResNet: depth must be 6n + 4 (10, 16, 22, ...), got {depth!r}"
             )

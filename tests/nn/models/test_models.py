@@ -168,6 +168,82 @@ def test_first_values_of_gpt_and_2c2d():
     assert abs(weights.std() / (0.05 * 0.8796) - 1) < 0.01
 
 
+# timm's trunc_normal_(std=0.02) cuts at ±2 whatever std is: nothing.
+def test_first_values_of_vit_and_convnext():
+    nets = {
+        "vit(layers=1, heads=1, width=64)": (
+            "blocks.0.attn.qkv.weight",
+            "pos_embed",
+            "head.weight",
+        ),
+        "convnext(widths=(32, 32, 64, 64), depths=(1, 1, 1, 1), patch=1)": (
+            "downsample_layers.2.1.weight",
+            "stages.3.0.pwconv1.weight",
+        ),
+    }
+    for spec, paths in nets.items():
+        net = made(spec, (1, 32, 32), 50)
+        init.initialize(net, net.init_scheme[0], patterns=net.init_scheme[1])
+        for path in paths:
+            values = net.named_parameters()[path].numpy()
+            assert abs(values.std() / 0.02 - 1) < 0.05
+            assert np.abs(values).max() > 0.05
+        if spec.startswith("vit"):  # whose convolution keeps PyTorch's first values
+            for values in net.patch_embed.proj.parameters():
+                assert 0.9 / 4 < np.abs(values.numpy()).max() <= 1 / 4
+
+
+# Standard deviations and largest values that the sources tell, as multiples of one another.
+@pytest.mark.parametrize(
+    ("spec", "path", "std", "largest"),
+    [
+        ("all_cnn_c", "conv4.weight", math.sqrt(2 / (9 * 288)), 2 / 0.8796),
+        ("3c3d", "conv3.weight", math.sqrt(2 / (9 * 224)), 2 / 0.8796),
+        ("3c3d", "dense2.weight", math.sqrt(2 / 768), math.sqrt(3)),
+        ("resnet(depth=8)", "layer3.0.conv1.weight", math.sqrt(2 / (9 * 32)), math.inf),
+        ("wide_resnet(depth=10)", "layer3.0.conv1.weight", math.sqrt(2 / (9 * 256)), math.inf),
+        ("wide_resnet(depth=10)", "fc.weight", 1 / math.sqrt(3 * 256), math.sqrt(3)),
+        ("vae", "conv2.weight", math.sqrt(2 / (16 * 128)), math.sqrt(3)),
+    ],
+)
+def test_first_values_of_images_networks(spec, path, std, largest):
+    net = made(spec, (1, 12, 12), 20)
+    init.initialize(net, net.init_scheme[0], patterns=net.init_scheme[1])
+    values = net.named_parameters()[path].numpy()
+    assert abs(values.std() / std - 1) < 0.03
+    most = np.abs(values).max() / std
+    assert 0.95 * min(largest, 3.5) < most <= 1.0001 * largest
+    bias = {"all_cnn_c": np.float32(0.1)}.get(spec, 0)
+    assert all((v.numpy() == bias).all() for p, v in net.named_parameters().items() if "bias" in p)
+
+
+def rates(spec, shape=(1, 12, 12)):
+    """Probabilities of dropping something, in the order of the layers."""
+    modules = made(spec, shape, 5).named_modules()
+    return [(path, part.p) for path, part in modules.items() if hasattr(part, "p")]
+
+
+def test_what_is_dropped():
+    assert rates("all_cnn_c") == [("dropout1", 0.2), ("dropout2", 0.5), ("dropout3", 0.5)]
+    assert rates("vae") == [(f"dropout{i}", 0.2) for i in range(1, 6)]
+    assert rates("char_lstm", (4,)) == [
+        ("dropout_before", 0.2),
+        ("lstm.dropout", 1 - 0.8 * 0.8),
+        ("dropout_after", 0.2),
+    ]
+    block = ["attn.attn_dropout", "attn.resid_dropout", "mlp.dropout"]
+    assert rates("gpt(layers=1, dropout=0.3)", (4,)) == [
+        ("transformer.drop", 0.3),
+        *((f"transformer.h.0.{name}", 0.3) for name in block),
+    ]
+    assert rates("vit(layers=1, dropout=0.3)") == [
+        ("pos_drop", 0.3),
+        *((f"blocks.0.{name}", 0.3) for name in ("attn.proj_drop", "mlp.drop1", "mlp.drop2")),
+    ]
+    drops = rates("convnext(widths=(4, 4, 4, 4), depths=(1, 2, 1, 1), patch=1, drop_path=0.4)")
+    np.testing.assert_allclose([p for _, p in drops], [0, 0.1, 0.2, 0.3, 0.4])
+
+
 def test_xaviers_bound_of_an_lstm_counts_both_weights_as_one():
     model = CharLSTM((4,), 5, width=32)
     scheme, patterns = model.init_scheme
@@ -190,7 +266,13 @@ def test_xaviers_bound_of_an_lstm_counts_both_weights_as_one():
         ("3c3d", (1, 8, 9), "3c3d takes images of at least 9×9, got 8×9"),
         ("all_cnn_c", (1, 9, 8), "AllCNNC takes images of at least 9×9, got 9×8"),
         ("resnet(depth=18)", CIFAR, r"depth must be 6n \+ 2 \(8, 14, 20, ...\), got 18"),
-        ("wide_resnet(depth=28.5)", CIFAR, r"depth must be 6n \+ 4"),
+        ("wide_resnet(depth=28)", CIFAR[:2], r"takes inputs of shape \(channels, height, width\)"),
+        ("wide_resnet(depth=18)", CIFAR, r"depth must be 6n \+ 4"),
+        ("wide_resnet(depth=28.0)", CIFAR, r"WideResNet: depth must be a whole number"),
+        ("resnet(depth=20.0)", CIFAR, r"ResNet: depth must be a whole number"),
+        ("2c2d", 28, r"2c2d takes inputs of shape \(channels, height, width\), got 28"),
+        ("mlp", 28, r"mlp takes inputs of shape \(...\), got 28"),
+        ("mlp", (3, 0), r"mlp takes inputs of shape \(...\), got \(3, 0\)"),
         ("wide_resnet(width=0)", CIFAR, "width must be a whole number from 1 up, got 0"),
         ("vae", (1, 30, 28), "multiples of 4, got 30×28"),
         ("gpt", CIFAR, r"GPT takes inputs of shape \(block,\), got \(3, 32, 32\)"),
@@ -199,6 +281,9 @@ def test_xaviers_bound_of_an_lstm_counts_both_weights_as_one():
         ("vit(patch=5)", CIFAR, "multiples of patch=5, got 32×32"),
         ("vit(heads=5)", CIFAR, "width must be a multiple of heads=5, got 192"),
         ("convnext(depths=(1, 2))", CIFAR, "depths must be four whole numbers"),
+        ("convnext(depths=(1, -1, 1, 1))", CIFAR, "depths must be a whole number .* got -1"),
+        ("convnext(widths=(8, 8, 8, 0))", CIFAR, "ConvNeXt: widths must be .* got 0"),
+        ("convnext(drop_path=-0.1)", CIFAR, r"ConvNeXt: drop_path must be in \[0, 1\), got -0.1"),
         ("convnext", (3, 16, 40), "patch=4 takes images of at least 32×32, got 16×40"),
         ("2c2d(width=3)", (1, 28, 28), "unknown parameter of model 2c2d 'width'"),
         ("2c3d", (1, 28, 28), "unknown model '2c3d'; did you mean '2c2d'|'3c3d'"),
@@ -213,8 +298,17 @@ def test_gpt_takes_shorter_sequences_but_no_longer_ones():
     model = made("gpt(layers=1, heads=2, width=8)", (4,), 5)
     whole = model(np.array([[1, 2, 3, 4]])).numpy()
     np.testing.assert_allclose(model(np.array([[1, 2]])), whole[:, :2], rtol=1e-4, atol=1e-6)
-    with pytest.raises(ShapeError, match=r"t at most 4, got \(1, 5\)"):
+    with pytest.raises(ShapeError, match=r"t from 1 to 4, got \(1, 5\)"):
         model(np.array([[1, 2, 3, 4, 0]]))
+    with pytest.raises(ShapeError, match=r"t from 1 to 4, got \(1, 0\)"):
+        model(np.zeros((1, 0), int))
+
+
+def test_vit_takes_no_image_whose_patches_lie_otherwise():
+    model = made("vit(layers=1, heads=1, width=4)", (1, 8, 16), 3)
+    for shape in ((2, 1, 16, 8), (2, 1, 9, 16), (1, 8, 16)):
+        with pytest.raises(ShapeError, match=r"ViT takes images of shape \(n, 1, 8, 16\), got"):
+            model(np.zeros(shape, np.float32))
 
 
 def test_vae_loss_takes_bytes_and_checks_shapes():
