@@ -9,8 +9,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from gradlab.cli.exporting import export
 from gradlab.cli.listing import list_rows
 from gradlab.cli.prediction import predict
+from gradlab.cli.sampling import sample
 from gradlab.cli.schedules import schedules_app
 from gradlab.cli.showing import show
 from gradlab.cli.training import train
@@ -30,8 +32,10 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command()(predict)
+app.command()(sample)
 app.command("list")(list_rows)
 app.command()(show)
+app.command()(export)
 app.add_typer(schedules_app, name="schedules")
 
 

@@ -16,12 +16,14 @@ from gradlab.registry import Registry
 class Kind(StrEnum):
     """What can be listed."""
 
+    models = "models"
     optimizers = "optimizers"
     schedules = "schedules"
     initializers = "initializers"
     activations = "activations"
     losses = "losses"
     metrics = "metrics"
+    augmentations = "augmentations"
     data = "data"
 
 
@@ -30,12 +32,14 @@ def registry(kind: Kind) -> Registry:
     from gradlab import data, init, nn, optim, schedule, train
 
     return {
+        Kind.models: nn.models.models,
         Kind.optimizers: optim.optimizers,
         Kind.schedules: schedule.schedules,
         Kind.initializers: init.initializers,
         Kind.activations: nn.activations,
         Kind.losses: nn.losses,
         Kind.metrics: train.metrics,
+        Kind.augmentations: train.augmentations,
         Kind.data: data.datasets,
     }[kind]
 

@@ -25,6 +25,10 @@ def predict(
     format: Annotated[  # noqa: A002
         str | None, typer.Option(help="csv, tsv, parquet or npz.", show_default="by suffix")
     ] = None,
+    data_dir: Annotated[
+        str | None,
+        typer.Option(help="Folder of downloaded datasets.", show_default="that of the run"),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="CSV file to write.", show_default="standard output")
     ] = None,
@@ -39,7 +43,7 @@ def predict(
     from gradlab.files import replacing
     from gradlab.train import predict as predict_rows
 
-    found = predict_rows(run, data, format=format)
+    found = predict_rows(run, data, format=format, data_dir=data_dir)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     header = list(found.names)

@@ -14,9 +14,14 @@ def report(outcome: Outcome, folder: Path) -> None:
     """Print what came of a training."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(outcome.dataset, markup=False)
-    epochs = f"{outcome.epochs} epoch{'s' * (outcome.epochs > 1)}"
-    kept = f", weights of epoch {outcome.best_epoch} kept" if outcome.best_epoch else ""
-    console.print(f"{outcome.parameters:,} parameters, {epochs}{kept}")
+    whole = all(float(epoch or 0).is_integer() for epoch in (outcome.epochs, outcome.best_epoch))
+    unit, done, best = (
+        ("epoch", outcome.epochs, outcome.best_epoch)
+        if whole
+        else ("update", outcome.updates, outcome.best_update)
+    )
+    kept = f", weights of {unit} {best} kept" if best else ""
+    console.print(f"{outcome.parameters:,} parameters, {done} {unit}{'s' * (done > 1)}{kept}")
     for role, scores in outcome.scores.items():
         style = "bold" if role == "test" else None
         console.print(f"{role:>10}  {shown(scores)}", style=style, markup=False)

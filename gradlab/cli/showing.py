@@ -39,8 +39,9 @@ def show(
     if folder.finished:
         report(folder.outcome(), run)
     else:
-        done = len(history.rows)
+        unit, planned = ("update", config.updates) if config.updates else ("epoch", config.epochs)
+        done = history.rows[-1][unit] if history.rows else 0
         console.print(
-            f"{done} of {config.epochs} epochs done; go on with: gradlab train --resume {run}",
+            f"{done:g} of {planned} {unit}s done; go on with: gradlab train --resume {run}",
             markup=False,
         )

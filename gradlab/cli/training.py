@@ -12,6 +12,7 @@ import typer
 from gradlab.cli.report import report
 from gradlab.errors import require
 from gradlab.train import Config, Experiment, RunFolder
+from gradlab.train.parts import kind_of
 
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(Config)}
 DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
@@ -20,13 +21,11 @@ DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
 def option(name: str, text: str, panel: str, *flags: str, shown: str | None = None) -> Any:
     """An option whose default is the config's, so that a config file can set it too."""
     default = DEFAULTS[name]
-    if isinstance(default, tuple):
-        default = ",".join(map(str, default))
     return typer.Option(
         *(flags or (f"--{name.replace('_', '-')}",)),
         help=text,
         rich_help_panel=panel,
-        show_default=shown or ("none" if default in (None, "") else str(default)),
+        show_default=shown or ("none" if default in (None, ()) else str(default)),
     )
 
 
@@ -34,9 +33,23 @@ def train(
     data: Annotated[
         str | None,
         typer.Argument(
-            help="A dataset (`gradlab list data`), a .csv, .tsv, .parquet or .npz file, or - for "
-            "standard input.",
+            help="A dataset (`gradlab list data`), a .csv, .tsv, .parquet or .npz file, a folder "
+            "of images, or - for standard input.",
             show_default=False,
+        ),
+    ] = None,
+    file: Annotated[str | None, option("file", "File of a text.", DATA)] = None,
+    block: Annotated[
+        int | None,
+        option("block", "Characters of a text that the network sees at once.", DATA, shown="64"),
+    ] = None,
+    data_dir: Annotated[
+        str | None,
+        option(
+            "data_dir",
+            "Folder of downloaded datasets and local copies.",
+            DATA,
+            shown="$GRADLAB_DATA, or the user's cache",
         ),
     ] = None,
     target: Annotated[
@@ -55,9 +68,13 @@ def train(
         option("format", "csv, tsv, parquet or npz.", DATA, shown="seen from the suffix"),
     ] = None,
     validation: Annotated[
-        float | None, option("validation", "Share of the rows for validation.", DATA)
+        float | None,
+        option("validation", "Share for validation.", DATA, shown="0.15; 0.1 of text"),
     ] = None,
-    test: Annotated[float | None, option("test", "Share of the rows for the test.", DATA)] = None,
+    test: Annotated[
+        float | None,
+        option("test", "Share for the test, of data without a test split of their own.", DATA),
+    ] = None,
     standardize: Annotated[
         bool | None,
         option(
@@ -68,47 +85,110 @@ def train(
             shown="standardize",
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        option(
+            "model",
+            "Model, as name or name(key=value) (`gradlab list models`).",
+            NETWORK,
+            shown="mlp; gpt for text",
+        ),
+    ] = None,
     hidden: Annotated[
-        str | None, option("hidden", "Units of each hidden layer; 0 for none.", NETWORK)
+        str | None,
+        option("hidden", "Units of each hidden layer of an mlp; 0: none.", NETWORK, shown="128,64"),
     ] = None,
     activation: Annotated[
-        str | None, option("activation", "relu, tanh, gelu, ...", NETWORK)
+        str | None, option("activation", "Of an mlp: relu, tanh, gelu, ...", NETWORK, shown="relu")
     ] = None,
     dropout: Annotated[
-        float | None, option("dropout", "Share of hidden units left out.", NETWORK)
+        float | None,
+        option("dropout", "Share of hidden units of an mlp left out.", NETWORK, shown="0"),
     ] = None,
     init: Annotated[
-        str | None, option("init", "Initializer (`gradlab list initializers`).", NETWORK)
+        str | None,
+        option(
+            "init",
+            "Initializer (`gradlab list initializers`).",
+            NETWORK,
+            shown="the model's, or kaiming_normal",
+        ),
+    ] = None,
+    augment: Annotated[
+        list[str] | None,
+        option(
+            "augment",
+            "Random change of images while training (`gradlab list augmentations`); may be given "
+            "several times.",
+            NETWORK,
+        ),
     ] = None,
     loss: Annotated[
         str | None, option("loss", "Loss (`gradlab list losses`).", TRAINING, shown="by task")
     ] = None,
     optimizer: Annotated[
         str | None,
-        option("optimizer", "Optimizer, as name or name(key=value).", TRAINING),
+        option(
+            "optimizer",
+            "Optimizer, as name or name(key=value).",
+            TRAINING,
+            shown="adam; adamw for text",
+        ),
     ] = None,
     lr: Annotated[
         float | None, option("lr", "Base learning rate.", TRAINING, shown="the optimizer's")
     ] = None,
     schedule: Annotated[
         str | None,
-        option("schedule", "Learning-rate schedule, as name or name(key=value).", TRAINING),
+        option(
+            "schedule",
+            "Learning-rate schedule, as name or name(key=value), in epochs, or with --updates in "
+            "updates.",
+            TRAINING,
+            shown="cosine; for text after a warmup",
+        ),
     ] = None,
     weight_decay: Annotated[
         float | None, option("weight_decay", "L2 penalty added to the gradient.", TRAINING)
     ] = None,
     clip_norm: Annotated[
-        float | None, option("clip_norm", "Largest norm of the whole gradient.", TRAINING)
+        float | None,
+        option("clip_norm", "Largest norm of the gradient.", TRAINING, shown="none; 1 for text"),
     ] = None,
-    batch_size: Annotated[int | None, option("batch_size", "Rows of a batch.", TRAINING)] = None,
+    batch_size: Annotated[
+        int | None,
+        option("batch_size", "Rows of a batch.", TRAINING, shown="32; images 128, text 12"),
+    ] = None,
     batch_schedule: Annotated[
         str | None,
         option("batch_schedule", "Schedule that multiplies the batch size.", TRAINING),
     ] = None,
-    epochs: Annotated[int | None, option("epochs", "Passes over the data.", TRAINING)] = None,
+    micro_batch: Annotated[
+        int | None,
+        option(
+            "micro_batch",
+            "Rows that memory has to hold at once; gradients of a larger batch add up.",
+            TRAINING,
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, option("epochs", "Passes over the data.", TRAINING, shown="30; images 5")
+    ] = None,
+    updates: Annotated[
+        int | None, option("updates", "Updates, instead of epochs.", TRAINING, shown="text 2000")
+    ] = None,
+    evaluate_every: Annotated[
+        int | None,
+        option(
+            "evaluate_every",
+            "Updates from one look at the validation rows to the next.",
+            TRAINING,
+            shown="an epoch, or a tenth of --updates",
+        ),
+    ] = None,
     patience: Annotated[
         int | None,
-        option("patience", "Stop after so many epochs without a better validation loss.", TRAINING),
+        option("patience", "Stop after so many looks without a better validation loss.", TRAINING),
     ] = None,
     seed: Annotated[int | None, option("seed", "Of everything random.", TRAINING)] = None,
     config: Annotated[
@@ -142,10 +222,15 @@ def train(
     gradlab train digits
     gradlab train wine --hidden 32 --optimizer "momentum(momentum=0.95)" --lr 0.05
     gradlab train sales.csv --target price --schedule "step(every=10)" --epochs 40
+    gradlab train mnist --model 2c2d
+    gradlab train cifar10 --model "resnet(depth=20)" --augment crop --augment flip --epochs 30
+    gradlab train text --file corpus.txt --model gpt
     gradlab train --resume runs/digits-001
     """
     given = {
-        name: value for name, value in locals().items() if name in DEFAULTS and value is not None
+        name: value
+        for name, value in locals().items()
+        if name in DEFAULTS and value is not None and value != []
     }
     if tensorboard:
         require("tensorboard.summary", "tensorboard")
@@ -158,7 +243,10 @@ def train(
             return
         experiment = Experiment.open(resume)
     else:
-        settings = (Config.read(config) if config is not None else {}) | given
+        settings = Config.read(config) if config is not None else {}
+        if "epochs" in given or "updates" in given:  # one takes the place of the other
+            settings = {k: v for k, v in settings.items() if k not in ("epochs", "updates")}
+        settings |= given
         experiment = Experiment.create(Config.of(settings), out)
     path = experiment.folder.path
     try:
@@ -168,3 +256,5 @@ def train(
         typer.echo(f"stopped; go on with: {words}", err=True)
         raise
     report(outcome, path)
+    if kind_of(experiment.dataset.preprocess) == "text":
+        typer.echo(f"let it write: {shlex.join(['gradlab', 'sample', str(path)])}")

@@ -5,6 +5,7 @@ from gradlab.optim.base import Optimizer
 from gradlab.optim.chain import Chain
 from gradlab.optim.descent import SGD, Momentum, Nesterov
 from gradlab.optim.hyper import Hyper, hyper
+from gradlab.optim.part import Part
 from gradlab.optim.rows import optimizers
 from gradlab.optim.state import State
 from gradlab.optim.transforms import ClipNorm, ClipValue, DecoupledDecay, Transform, WeightDecay
@@ -22,6 +23,7 @@ __all__ = [
     "Momentum",
     "Nesterov",
     "Optimizer",
+    "Part",
     "RMSProp",
     "State",
     "Transform",

@@ -180,7 +180,8 @@ class AdamW(Adam):
     with Adam's equations for ŝ and r̂, and ``weight_decay`` λ >= 0. As in PyTorch, optax and Keras,
     λ is multiplied by the whole learning rate η and the default is PyTorch's. The paper multiplies
     it by the schedule's factor alone: its λ is λ here times the base learning rate.
-    ``Chain(DecoupledDecay(λ), Adam())`` is the same, and can spare the biases.
+    ``biases=False`` leaves out weights of fewer than two axes, which are biases and the gains of
+    normalizations: matrices alone decay then. ``Chain(DecoupledDecay(λ), Adam())`` is the same.
 
     Raises:
         ArgumentError: an argument is out of its range.
@@ -192,8 +193,16 @@ class AdamW(Adam):
     """
 
     weight_decay: Hyper = field(default=0.01, metadata=hyper())
+    biases: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.biases, bool):
+            raise ArgumentError(f"AdamW: biases is {self.biases!r}; give True or False")
 
     def rule(self, θ: X, g: X, slots: Slots, h: Values, t: Any) -> tuple[X, Slots]:
         """The equations for one weight."""
         new, slots = super().rule(θ, g, slots, h, t)
+        if not self.biases and θ.ndim < 2:
+            return new, slots
         return new - h["lr"] * h["weight_decay"] * θ, slots

@@ -14,6 +14,7 @@ from gradlab.errors import ArgumentError, ShapeError, TraceError
 from gradlab.graph import Symbol, Tensor, Variable, as_tensor
 from gradlab.graph.tensor import active
 from gradlab.optim.hyper import Hyperparameters
+from gradlab.optim.part import Part
 from gradlab.optim.state import State, Weights, named
 
 X = Any
@@ -103,6 +104,7 @@ class Optimizer(Hyperparameters, ABC):
         state: State,
         hyper: Values | None = None,
         epoch: float = 0.0,
+        part: Part | None = None,
     ) -> Tensor:
         """Do one update of the weights; the loss where its gradient was taken.
 
@@ -114,6 +116,7 @@ class Optimizer(Hyperparameters, ABC):
             state: made by ``init``; its weights, slots and count are assigned.
             hyper: values of all hyperparameters, instead of those at ``epoch``.
             epoch: epochs done, at which schedules are evaluated.
+            part: which part of a batch the loss is of; by default it is of the whole batch.
 
         Raises:
             GradientError: the loss does not depend on one of the weights.
@@ -157,17 +160,25 @@ class Optimizer(Hyperparameters, ABC):
             if loss.shape:
                 raise ShapeError(f"the loss has shape {loss.shape}; reduce it with gradlab.mean")
             gradients = tape.gradient(loss, state.weights)
+            if part is not None:
+                gradients = part.added(gradients)
             if active.trace is None and not active.tapes:
                 # Nothing is recorded, and on plain arrays a rule costs a third.
                 arrays = [{k: x.value for k, x in s.items()} for s in slots]
-                new, slots = self.update(_values(θ), _values(gradients), arrays, h, t)
+                new, after = self.update(_values(θ), _values(gradients), arrays, h, t)
             else:
-                new, slots = self.update(θ, gradients, slots, h, t)
+                new, after = self.update(θ, gradients, slots, h, t)
         except BaseException:
             _assign(state.weights, θ)
             raise
+        if part is not None:
+            part.keep(gradients)
+            new = [part.chosen(x, y) for x, y in zip(new, θ, strict=True)]
+            pairs = zip(after, slots, strict=True)
+            after = [{k: part.chosen(x[k], y[k]) for k in y} for x, y in pairs]
+            t = part.chosen(t, state.count.read())
         _assign(state.weights, new)
-        for variables, values in zip(state.slots, slots, strict=True):
+        for variables, values in zip(state.slots, after, strict=True):
             _assign(list(variables.values()), [values[name] for name in variables])
         state.count.assign(t)
         return loss

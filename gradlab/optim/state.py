@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from gradlab.errors import ArgumentError
 from gradlab.graph import Variable
 from gradlab.graph.operators import Operators
@@ -49,6 +51,14 @@ class State:
         """
         slots = (slot for of_weight in self.slots for slot in of_weight.values())
         return {str(variable.name): variable for variable in (self.count, *slots)}
+
+    def sums(self) -> list[Variable]:
+        """A new Variable of zeros for each weight, to add up gradients in; see ``Part``."""
+        pairs = zip(self.names, self.weights, strict=True)
+        return [
+            Variable(np.zeros(w.shape, w.dtype), trainable=False, name=f"{name}.sum")
+            for name, w in pairs
+        ]
 
     def __repr__(self) -> str:
         return (

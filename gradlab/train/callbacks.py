@@ -13,14 +13,15 @@ from gradlab.files import replacing
 from gradlab.train.files import plain
 
 if TYPE_CHECKING:
-    from gradlab.train.fit import Training
     from gradlab.train.record import Record
+    from gradlab.train.training import Training
 
 
 class Callback:
     """Base of all callbacks; override what you need.
 
-    ``on_epoch`` may return True to end the training after this epoch.
+    ``on_epoch`` may return True to end the training there. If ``fit`` evaluates more or less often
+    than once an epoch, it is called as often.
     """
 
     def on_start(self, training: Training) -> None:
@@ -37,12 +38,13 @@ class Callback:
 
 
 class EarlyStopping(Callback):
-    """End the training when a validation measurement has not improved for some epochs.
+    """End the training when a validation measurement has not improved for some rows of the history.
 
     What it decides follows from the history alone, so that a resumed training decides the same.
 
     Args:
-        patience: epochs without an improvement that are waited for, at least 1.
+        patience: rows without an improvement that are waited for, at least 1: epochs, unless
+            ``fit`` evaluates at other times.
         monitor: a measurement on the validation split; never on the test split.
         mode: "min" or "max": what is better.
         min_delta: how much better counts as better.
@@ -62,7 +64,7 @@ class EarlyStopping(Callback):
         min_delta: float = 0.0,
     ) -> None:
         if patience < 1:
-            raise ArgumentError(f"patience must be at least 1 epoch, got {patience}")
+            raise ArgumentError(f"patience must be at least 1, got {patience}")
         if not monitor.startswith("validation_"):
             raise ArgumentError(
                 f"early stopping watches the validation split only: monitor='validation_...', "
@@ -140,9 +142,10 @@ class TensorBoard(Callback):
 
     def on_epoch(self, training: Training, row: Mapping[str, Any]) -> None:
         """Add the scalars."""
+        step = row["epoch"] if training.evaluate_every is None else row["update"]
         for name, value in row.items():
             if name != "epoch":
-                self._writer.add_scalar(name, float(value), step=int(row["epoch"]))
+                self._writer.add_scalar(name, float(value), step=int(step))
         self._writer.flush()
 
     def on_end(self, training: Training) -> None:

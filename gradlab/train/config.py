@@ -18,17 +18,28 @@ from gradlab.errors import ArgumentError, one_of
 class Config:
     """All settings of an experiment; the command line and ``--config`` use the same names.
 
+    What is None takes a default that depends on the data, see ``completed``.
+
     Attributes:
-        data: registered dataset, or path of a CSV, TSV, Parquet or NPZ file, or "-".
+        data: registered dataset, or path of a CSV, TSV, Parquet or NPZ file or of a folder of
+            images, or "-".
+        file, block: of text: the file, and the characters that the network sees at once.
+        data_dir: folder of downloaded datasets and of local copies.
         target, categorical, task, format, validation, test, standardize: see ``gradlab.data.load``.
-        hidden: units of each hidden layer; none (or 0) make a linear model.
-        activation, init, loss, optimizer, schedule: names, or ``name(key=value, ...)``; without a
-            loss the task decides.
-        dropout: share of hidden units left out while training, in [0, 1).
+        model: a name, or ``name(key=value, ...)``.
+        hidden, activation, dropout: of an mlp: units of each hidden layer (none or 0 make a linear
+            model), its activation, and the share of hidden units left out while training.
+        init: a name too; without one, what the source of the model uses, or else kaiming_normal.
+        augment: random changes of images while training, such as "crop(padding=4)" and "flip".
+        loss, optimizer, schedule: names, or ``name(key=value, ...)``; without a loss the task
+            decides.
         lr: base learning rate; without one, the optimizer's default.
         weight_decay, clip_norm: 0 and None leave them out.
         batch_size, batch_schedule: rows of a batch, and a schedule that multiplies them.
-        epochs, patience: how long; patience ends early on the validation loss.
+        micro_batch: rows that memory has to hold at once.
+        epochs, updates: how long, in one of them; schedules are in the same.
+        evaluate_every: updates from one look at the validation rows to the next.
+        patience: ends early on the validation loss, after so many looks without a better one.
         seed: of everything random.
 
     Raises:
@@ -36,42 +47,91 @@ class Config:
     """
 
     data: str
+    file: str | None = None
+    block: int | None = None
+    data_dir: str | None = None
     target: str | None = None
     categorical: tuple[str, ...] = ()
     task: str | None = None
     format: str | None = None
-    validation: float = 0.15
+    validation: float | None = None
     test: float = 0.15
     standardize: bool = True
-    hidden: tuple[int, ...] = (128, 64)
-    activation: str = "relu"
-    dropout: float = 0.0
-    init: str = "kaiming_normal"
+    model: str | None = None
+    hidden: tuple[int, ...] | None = None
+    activation: str | None = None
+    dropout: float | None = None
+    init: str | None = None
+    augment: tuple[str, ...] = ()
     loss: str | None = None
-    optimizer: str = "adam"
+    optimizer: str | None = None
     lr: float | None = None
-    schedule: str = "cosine"
+    schedule: str | None = None
     weight_decay: float = 0.0
     clip_norm: float | None = None
-    batch_size: int = 32
+    batch_size: int | None = None
     batch_schedule: str | None = None
-    epochs: int = 30
+    micro_batch: int | None = None
+    epochs: int | None = None
+    updates: int | None = None
+    evaluate_every: int | None = None
     patience: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.hidden == (0,):
             object.__setattr__(self, "hidden", ())
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ArgumentError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in COUNTS:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ArgumentError(f"{name} must be at least 1, got {value}")
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise ArgumentError(f"lr must be a finite number above 0, got {self.lr}")
-        if any(units < 1 for units in self.hidden):
-            shown = ",".join(map(str, self.hidden))
+        if any(units < 1 for units in self.hidden or ()):
+            shown = ",".join(map(str, self.hidden or ()))
             raise ArgumentError(f"hidden layers need at least 1 unit each, got {shown}")
         if self.seed < 0:
             raise ArgumentError(f"seed must be a whole number from 0 up, got {self.seed}")
+        if self.epochs is not None and self.updates is not None:
+            raise ArgumentError(
+                f"epochs is {self.epochs} and updates {self.updates}; give one of them"
+            )
+        if self.updates is not None and self.batch_schedule is not None:
+            raise ArgumentError("batch_schedule runs over epochs; give epochs instead of updates")
+        self._check_model()
+
+    def _check_model(self) -> None:
+        """The options of an mlp are of no other model."""
+        name = (self.model or "mlp").partition("(")[0].strip()
+        for option in ("hidden", "activation", "dropout"):
+            if name != "mlp" and getattr(self, option) is not None:
+                raise ArgumentError(
+                    f"{option} is an option of model mlp; those of {name} go into its brackets, "
+                    f"see: gradlab list models"
+                )
+
+    def completed(self, kind: str, rows: int) -> Config:
+        """The config with everything that a run needs.
+
+        Args:
+            kind: of the data: "table", "arrays" (images) or "text".
+            rows: to train on; a batch that is not named has no more.
+
+        >>> config = Config("moons").completed("table", rows=350)
+        >>> config.model, config.batch_size, config.epochs
+        ('mlp', 32, 30)
+        >>> Config("text", updates=100).completed("text", rows=9000).schedule
+        "warmup(over=5, then='cosine(final=0.1)')"
+        """
+        found = dict(DEFAULTS[kind])
+        found["batch_size"] = min(found["batch_size"], rows)
+        if self.epochs is not None or self.updates is not None:
+            found = {k: v for k, v in found.items() if k not in ("epochs", "updates")}
+        found |= {name: value for name, value in vars(self).items() if value is not None}
+        length = found["updates"] if "updates" in found else found["epochs"]
+        if self.schedule is None:
+            found["schedule"] = found["schedule"].format(twentieth=f"{length / 20:g}")
+        return Config(**found)
 
     @staticmethod
     def of(settings: Mapping[str, Any]) -> Config:
@@ -113,6 +173,42 @@ class Config:
             reason = str(error) if isinstance(error, ValueError) else "it has no settings"
             raise ArgumentError(f"{path} is not a file of settings: {reason}") from error
 
+
+COUNTS = ("epochs", "updates", "evaluate_every", "batch_size", "micro_batch", "block")
+"""Settings that are whole numbers from 1 up."""
+
+VALIDATION = 0.15
+"""Share of the rows for validation, where the data bring none."""
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "table": {
+        "validation": VALIDATION,
+        "model": "mlp",
+        "optimizer": "adam",
+        "schedule": "cosine",
+        "batch_size": 32,
+        "epochs": 30,
+    },
+    "arrays": {
+        "validation": VALIDATION,
+        "model": "mlp",
+        "optimizer": "adam",
+        "schedule": "cosine",
+        "batch_size": 128,
+        "epochs": 5,
+    },
+    # Karpathy, nanoGPT, 2022: its setting for a CPU.
+    "text": {
+        "validation": 0.1,
+        "model": "gpt",
+        "optimizer": "adamw(beta2=0.99, weight_decay=0.1, biases=False)",
+        "schedule": "warmup(over={twentieth}, then='cosine(final=0.1)')",
+        "clip_norm": 1.0,
+        "batch_size": 12,
+        "updates": 2000,
+    },
+}
+"""What is not named, by the kind of data; {twentieth} of the training is a twentieth of it."""
 
 WORDS = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}
 TYPES: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool": bool}

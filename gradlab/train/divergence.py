@@ -7,9 +7,34 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradlab.execute import NumpyProgram
+from gradlab.execute import Loop, NumpyProgram
 from gradlab.graph import Graph, Tensor, Variable
 from gradlab.graph.dtypes import Array
+
+
+def first_bad(
+    loop: Loop, rows: Array, stepped: Array, variables: Mapping[str, Variable]
+) -> str | None:
+    """The first tensor of an update in parts that is not finite, in the first part that has one.
+
+    Args:
+        loop: over the parts.
+        rows, stepped: what the loop takes for the parts.
+        variables: all that the loop changes, by name, with the values before the update; they keep
+            them.
+    """
+    before = {variable: variable.held for variable in variables.values()}
+    found = None
+    for part, numbers in zip(rows, stepped, strict=True):
+        inputs = [array[part] for array in loop.data]
+        inputs += [np.asarray(number) for number in numbers]
+        found = first_nonfinite(loop.program.graph, inputs, part, variables)
+        if found is not None:
+            break
+        loop.run(part[None], numbers[None])
+    for variable, held in before.items():
+        variable.assign(held)
+    return found
 
 
 def first_nonfinite(

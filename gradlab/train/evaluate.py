@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from gradlab.execute import compile
-from gradlab.graph import Tensor
+from gradlab.graph import Spec, Tensor, trace
 from gradlab.graph.dtypes import Array
 from gradlab.nn import Module
 
 Loss = Callable[[Tensor, Any], Tensor]
 Metric = Callable[[Array, Array], float]
 ROWS = 4096
-"""Rows that go through the model at once."""
+"""Rows that go through the model at once, at most."""
+TENSOR_BYTES = 1 << 26
+"""And no more than make the largest tensor of the model as large as this."""
 
 
 @contextmanager
@@ -48,16 +50,27 @@ class Evaluator:
     def __init__(self, model: Module, executor: str = "native") -> None:
         self.model = model
         self._forward = compile(model, executor)
+        self._rows: dict[Any, int] = {}
 
     def predict(self, x: Array) -> Array:
         """The model's output, a row for each row of x."""
         before = {variable: variable.held for variable in self.model.named_variables().values()}
-        starts = range(0, max(len(x), 1), ROWS)
         with in_mode(self.model, training=False):
-            parts = [self._forward(x[start : start + ROWS]).numpy() for start in starts]
+            rows = self._at_once(x)
+            starts = range(0, max(len(x), 1), rows)
+            parts = [self._forward(x[start : start + rows]).numpy() for start in starts]
         for variable, held in before.items():  # a model may draw random numbers here too
             variable.assign(held)
         return np.concatenate(parts)
+
+    def _at_once(self, x: Array) -> int:
+        """How many rows go through the model at once, by the largest tensor that a row makes."""
+        kind = (x.shape[1:], x.dtype)
+        if kind not in self._rows:
+            graph = trace(self.model, Spec((1, *x.shape[1:]), x.dtype))
+            largest = max((node.size * node.dtype.itemsize for node in graph.nodes), default=1)
+            self._rows[kind] = max(1, TENSOR_BYTES // max(largest, 1))
+        return min(self._rows[kind], ROWS)
 
     def scores(
         self, x: Array, y: Array, loss: Loss, metrics: Mapping[str, Metric] | None = None

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradlab.data import Dataset
+import numpy as np
+
+from gradlab.data import Dataset, Split
 from gradlab.data.loading import names_dataset
 from gradlab.errors import ArgumentError, DivergenceError, RunError
 from gradlab.train.callbacks import Callback, EarlyStopping, JSONLog, TensorBoard
@@ -18,6 +20,7 @@ from gradlab.train.config import Config
 from gradlab.train.evaluate import Evaluator
 from gradlab.train.fit import fit
 from gradlab.train.parts import (
+    kind_of,
     make_batch_size,
     make_dataset,
     make_loss,
@@ -25,8 +28,14 @@ from gradlab.train.parts import (
     make_model,
     make_optimizer,
 )
+from gradlab.train.rows import elements, overlap
 from gradlab.train.run import CONFIG, LOG, PREPROCESS, STANDARD_INPUT, Outcome, RunFolder
 from gradlab.train.trainer import Trainer
+
+WINDOWS = 4096
+"""Windows of a text on which scores are measured, at most."""
+LARGE = 1 << 30
+"""Bytes of data from which on their fingerprint is taken of a sample."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +70,15 @@ class Experiment:
         if config.data == "-":
             files[STANDARD_INPUT] = sys.stdin.buffer.read()  # kept, so that it can be resumed
         dataset = make_dataset(config, files.get(STANDARD_INPUT, b""))
+        config = config.completed(kind_of(dataset.preprocess), len(dataset.train))
+        paths = {"file": _absolute(config.file), "data_dir": _absolute(config.data_dir)}
         label = "stdin"
         if names_dataset(config.data, config.format):
             label = config.data.partition("(")[0].strip()
         elif config.data != "-":
-            path = Path(config.data).resolve()  # to be found from any folder
-            config, label = dataclasses.replace(config, data=str(path)), path.stem.lstrip(".")
+            paths["data"] = _absolute(config.data)
+            label = Path(config.data).resolve().stem.lstrip(".")
+        config = dataclasses.replace(config, **paths)
         _check(config, dataset)
         files[PREPROCESS] = dataset.preprocess.to_json()
         files[CONFIG] = {
@@ -89,6 +101,7 @@ class Experiment:
         config, about = folder.config()
         kept = folder.content(STANDARD_INPUT) if config.data == "-" else b""
         dataset = make_dataset(config, kept)
+        config = config.completed(kind_of(dataset.preprocess), len(dataset.train))
         if _digest(dataset) != about["digest"]:
             raise RunError(f"{config.data} has changed since {path} began; train it anew")
         return Experiment(config, dataset, folder)
@@ -113,18 +126,24 @@ class Experiment:
             hooks.append(EarlyStopping(config.patience))
         if tensorboard:
             hooks.append(TensorBoard(folder.path / "tensorboard"))
-        model = make_model(config, dataset.features, dataset.outputs)
+        model = make_model(config, dataset.preprocess)
         loss, measured = make_loss(config, dataset.task), make_metrics(dataset.task)
+        seen = {split.role: split for split in dataset.splits}
+        if kind_of(dataset.preprocess) == "text":
+            seen = {role: _spread(windows) for role, windows in seen.items()}
         try:
             history = fit(
                 model,
                 dataset.train,
                 loss=loss,
-                optimizer=make_optimizer(config),
+                optimizer=make_optimizer(config, len(dataset.train)),
                 epochs=config.epochs,
-                validation=dataset.validation,
+                updates=config.updates,
+                evaluate_every=config.evaluate_every,
+                validation=seen.get("validation"),
                 metrics=measured,
                 batch_size=make_batch_size(config),
+                micro_batch=config.micro_batch,
                 seed=config.seed,
                 callbacks=hooks,
                 progress=progress,
@@ -133,18 +152,28 @@ class Experiment:
         except DivergenceError as error:
             raise DivergenceError(f"{error}; {folder.path} keeps the last good epoch") from error
         evaluator = Evaluator(model)
-        splits = [s for s in (dataset.train, dataset.validation, dataset.test) if s is not None]
         best = history.best() if dataset.validation is not None else None
+        last, kept = history.rows[-1], {} if best is None else history.rows[best]
         outcome = Outcome(
             dataset.describe(),
             parameters=sum(p.size for p in model.parameters()),
-            epochs=len(history.rows),
-            best_epoch=None if best is None else best + 1,
-            scores={s.role: evaluator.scores(s.x, s.y, loss, measured) for s in splits},
+            epochs=last["epoch"],
+            best_epoch=kept.get("epoch"),
+            scores={
+                role: evaluator.scores(split.x, split.y, loss, measured)
+                for role, split in seen.items()
+            },
+            updates=last["update"],
+            best_update=kept.get("update"),
         )
         title = f"{dataset.name}: {config.optimizer}"
         folder.finish(model.state_dict(), history, title, outcome)
         return outcome
+
+
+def _absolute(path: str | None) -> Any:
+    """A path that is found from any folder."""
+    return None if path is None else str(Path(path).expanduser().resolve())
 
 
 def _check(config: Config, dataset: Dataset) -> None:
@@ -154,20 +183,32 @@ def _check(config: Config, dataset: Dataset) -> None:
         if dataset.validation is None:
             raise ArgumentError("patience needs a validation split; give validation > 0")
     Trainer(
-        make_model(config, dataset.features, dataset.outputs),
+        make_model(config, dataset.preprocess),
         dataset.train.x,
         dataset.train.y,
         make_loss(config, dataset.task),
-        make_optimizer(config),
+        make_optimizer(config, len(dataset.train)),
         batch_size=make_batch_size(config),
+        micro_batch=config.micro_batch,
         seed=config.seed,
     )
 
 
+def _spread(windows: Split) -> Split:
+    """Windows of a text that do not overlap, evenly spread over it, to measure scores on."""
+    x, y = windows.x, windows.y
+    apart = x.shape[1] * x.itemsize // x.strides[0] if overlap(x) else 1
+    every = slice(None, None, max(apart, -(-len(x) // WINDOWS)))
+    return Split(x[every], y[every], windows.role)
+
+
 def _digest(dataset: Dataset) -> str:
-    """Fingerprint of the data as the network sees it."""
+    """Fingerprint of the data: of all of it, or, where that takes long, of rows spread over it."""
+    arrays = [array for split in dataset.splits for array in (split.x, split.y)]
+    if sum(elements(array).nbytes for array in arrays) < LARGE:
+        return dataset.digest()
     digest = hashlib.sha256()
-    for split in (dataset.train, dataset.validation, dataset.test):
-        if split is not None:
-            digest.update(split.x.tobytes() + split.y.tobytes())
+    for array in arrays:
+        rows = array[:: max(1, len(array) // WINDOWS)]
+        digest.update(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(rows).data)
     return digest.hexdigest()

@@ -1,15 +1,12 @@
-"""``fit``: a whole training, epoch by epoch, with validation, callbacks and checkpoints."""
+"""``fit``: a whole training, with validation, callbacks and checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gradlab.data import Split, for_tuning
-from gradlab.errors import ArgumentError
 from gradlab.graph import Tensor
-from gradlab.graph.dtypes import Array
 from gradlab.nn import Module
 from gradlab.optim import Optimizer
 from gradlab.train.callbacks import Callback
@@ -18,34 +15,13 @@ from gradlab.train.history import History
 from gradlab.train.progress import LiveProgress
 from gradlab.train.record import Record
 from gradlab.train.trainer import BatchSize, Trainer
+from gradlab.train.training import Pair, Training, check_budget
 
 if TYPE_CHECKING:
     from gradlab.train.run import RunFolder
 
-Pair = tuple[Any, Any]
 STRETCH_SECONDS = 0.2
 """How long updates run before the display moves."""
-
-
-@dataclass
-class Training:
-    """A training in progress, as callbacks see it.
-
-    Attributes:
-        trainer: what does the updates.
-        epochs: how many are planned.
-        history: the epochs done.
-        validation: the validation arrays, or None.
-        best: the model's variables after the best epoch by validation loss, or None.
-        stopped: whether a callback ended the training early.
-    """
-
-    trainer: Trainer
-    epochs: int
-    history: History = field(default_factory=History)
-    validation: Pair | None = None
-    best: dict[str, Array] | None = None
-    stopped: bool = False
 
 
 def fit(
@@ -54,10 +30,13 @@ def fit(
     *,
     loss: Loss,
     optimizer: Optimizer,
-    epochs: int,
+    epochs: int | None = None,
+    updates: int | None = None,
+    evaluate_every: int | None = None,
     validation: Split | Pair | None = None,
     metrics: Mapping[str, Metric] | None = None,
     batch_size: BatchSize = 32,
+    micro_batch: int | None = None,
     seed: int = 0,
     callbacks: Sequence[Callback] = (),
     keep_best: bool = True,
@@ -72,18 +51,24 @@ def fit(
         train: training rows, a Split or a pair (x, y).
         loss: ``loss(model(x), y)`` gives a scalar.
         optimizer: its hyperparameters may be schedules.
-        epochs: passes over the data, at least 1.
-        validation: rows that are only looked at after each epoch; a test split is refused.
+        epochs: passes over the data, at least 1; or else
+        updates: updates in all, at least 1. Schedules are functions of epochs then too.
+        evaluate_every: updates from one row of the history to the next: there the model is looked
+            at, callbacks are called and the checkpoint is written. By default an epoch; with
+            ``updates``, a tenth of them if an epoch takes longer.
+        validation: rows that are only looked at, at each of these times; a test split is refused.
         metrics: further measurements on the validation rows, by name.
         batch_size: rows of a batch, or a schedule or function of t (in epochs) that gives them.
+        micro_batch: rows that memory has to hold at once; see ``Trainer``.
         seed: of the order of rows and the model's random streams.
         callbacks: see ``Callback``.
-        keep_best: leave the model with the weights of the best epoch by validation loss.
+        keep_best: leave the model with the weights of the best row by validation loss.
         progress: whether to show how it goes.
         run: folder for checkpoints; if it holds one, the training goes on from there.
         executor: what runs the updates.
 
     Raises:
+        ArgumentError: neither epochs nor updates, both, or one below 1.
         DivergenceError: the loss, a weight or a slot of the optimizer stopped being finite.
         DataError: ``train`` or ``validation`` is a test split.
         RunError: the run folder cannot be written, or holds a training of another kind.
@@ -96,13 +81,20 @@ def fit(
     >>> history["validation_loss"][-1] < 1e-6
     np.True_
     """
-    if epochs < 1:
-        raise ArgumentError(f"epochs must be at least 1, got {epochs}")
+    check_budget(epochs, updates, evaluate_every)
     x, y = _pair(train)
     trainer = Trainer(
-        model, x, y, loss, optimizer, batch_size=batch_size, seed=seed, executor=executor
+        model,
+        x,
+        y,
+        loss,
+        optimizer,
+        batch_size=batch_size,
+        micro_batch=micro_batch,
+        seed=seed,
+        executor=executor,
     )
-    training = Training(trainer, epochs)
+    training = Training(trainer, epochs, updates, evaluate_every)
     if validation is not None:
         training.validation = trainer.arrays(*_pair(validation))
     if run is not None:
@@ -115,13 +107,13 @@ def fit(
             started.append(hook)
         if run is not None:
             run.checkpoint(training)
-        while len(training.history.rows) < epochs and not training.stopped:
-            record = _epoch(training, hooks)
+        while not training.ended:
+            record = _advance(training, hooks)
             row = _measure(training, record, metrics)
             training.history.append(row)
             if keep_best:
                 _keep_best(training)
-            # Every callback hears of the epoch, whatever the others say.
+            # Every callback hears of it, whatever the others say.
             answers = [hook.on_epoch(training, row) for hook in hooks]
             training.stopped = any(answers)
             if run is not None:
@@ -142,15 +134,14 @@ def _pair(rows: Split | Pair) -> Pair:
     return rows
 
 
-def _epoch(training: Training, hooks: Sequence[Callback]) -> Record:
-    """The rest of an epoch, in stretches that last as long as an eye can wait."""
+def _advance(training: Training, hooks: Sequence[Callback]) -> Record:
+    """Updates up to the next row of the history, in pieces as long as an eye can wait."""
     trainer = training.trainer
     parts: list[Record] = []
-    left, stretch = trainer.updates_left, 16
-    while left:
-        record = trainer.advance(min(stretch, left))
+    stretch = 16
+    while not parts or not training.due:
+        record = trainer.advance(min(stretch, training.updates_left))
         parts.append(record)
-        left -= len(record)
         stretch = max(1, int(stretch * min(4.0, STRETCH_SECONDS / max(record.seconds, 1e-9))))
         for hook in hooks:
             hook.on_advance(training, record)
@@ -160,9 +151,10 @@ def _epoch(training: Training, hooks: Sequence[Callback]) -> Record:
 def _measure(
     training: Training, record: Record, metrics: Mapping[str, Metric] | None
 ) -> dict[str, Any]:
-    """An epoch's row of the history."""
+    """A row of the history."""
+    epoch = training.trainer.epoch
     row: dict[str, Any] = {
-        "epoch": len(training.history.rows) + 1,
+        "epoch": int(epoch) if epoch == int(epoch) else epoch,
         "update": training.trainer.updates,
         "loss": record.mean_loss,
     }
@@ -174,7 +166,7 @@ def _measure(
 
 
 def _keep_best(training: Training) -> None:
-    """Hold on to the weights if this epoch is the best so far."""
+    """Hold on to the weights if these are the best so far."""
     if training.validation is None:
         return
     if training.history.best("validation_loss") == len(training.history.rows) - 1:

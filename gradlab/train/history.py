@@ -1,4 +1,4 @@
-"""History: what a training measured, epoch by epoch."""
+"""History: what a training measured, as a rule epoch by epoch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COUNTERS = ("epoch", "update", "seconds")
 
 
 class History(Mapping[str, Array]):
-    """Measurements by name, one value for each epoch.
+    """Measurements by name, one value for each epoch, or for each time that ``fit`` looked.
 
     >>> history = History([{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}])
     >>> history["loss"], len(history.rows), history.best("loss")
@@ -119,10 +119,10 @@ class History(Mapping[str, Array]):
                     axes.set_yscale("log")
                 title_of = measured if len(names) > 1 or measured == "lr" else names[0]
                 axes.set_title({"lr": "learning rate"}.get(title_of, title_of.replace("_", " ")))
-                axes.set_xlabel("epoch")
+                axes.set_xlabel(self._time())
                 axes.xaxis.set_major_locator(MaxNLocator(integer=True))
                 if len(self.rows) == 1:
-                    axes.set_xlim(0, 2)
+                    axes.set_xlim(0, 2 * self[self._time()][0])
                 axes.grid(alpha=0.3)
             figure.suptitle(title, parse_math=False)
             with replacing(path) as temporary:
@@ -134,7 +134,7 @@ class History(Mapping[str, Array]):
         for name in names:
             held_out = name.startswith(VALIDATION)
             axes.plot(
-                self["epoch"],
+                self[self._time()],
                 self[name],
                 color=VERMILION if held_out else BLUE,
                 linestyle="--" if held_out else "-",
@@ -143,6 +143,10 @@ class History(Mapping[str, Array]):
             )
         if len(names) > 1:
             axes.legend(frameon=False)
+
+    def _time(self) -> str:
+        """What the curves run over: epochs, or updates if a row stands within an epoch."""
+        return "epoch" if all(float(e).is_integer() for e in self["epoch"]) else "update"
 
     def _spans_decades(self, names: list[str]) -> bool:
         """Whether measurements are positive and more than a power of ten apart."""

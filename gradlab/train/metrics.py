@@ -13,12 +13,13 @@ metrics = Registry("metric")
 
 @metrics.register("accuracy", formula="share of argmax(logits) = y", paper="")
 def accuracy(logits: Array, y: Array) -> float:
-    """Share of rows whose largest logit is the true class, in [0, 1].
+    """Share of rows, or of places in sequences, whose largest logit is the true class, in [0, 1].
 
     Args:
-        logits: of shape (n, k); with one column, its sign tells the positive class. A row with a
-            NaN counts as wrong.
-        y: class indices, of shape (n,); with one column of logits, positive where it is to be.
+        logits: of shape (n, k), or (n, t, k) of sequences; with one column, its sign tells the
+            positive class. Where there is a NaN, it counts as wrong.
+        y: class indices, of shape (n,) or (n, t); with one column of logits, positive where it is
+            to be.
 
     Raises:
         ShapeError: the shapes do not fit.
@@ -30,17 +31,17 @@ def accuracy(logits: Array, y: Array) -> float:
         z = logits.reshape(-1)
         return float(np.mean(np.where(y.reshape(-1) > 0, z > 0, z <= 0)))
     _check_classes("accuracy", logits, y)
-    right = (logits.argmax(axis=1) == y) & ~np.isnan(logits).any(axis=1)
+    right = (logits.argmax(axis=-1) == y) & ~np.isnan(logits).any(axis=-1)
     return float(np.mean(right))
 
 
 @metrics.register("top_k", formula="share of rows with y among the k largest logits", paper="")
 def top_k(logits: Array, y: Array, k: int = 5) -> float:
-    """Share of rows whose true class is among the k largest logits, in [0, 1].
+    """Share of rows, or of places in sequences, with y among the k largest logits, in [0, 1].
 
     Args:
-        logits: of shape (n, classes). A row with a NaN counts as wrong.
-        y: class indices, of shape (n,).
+        logits: of shape (n, classes) or (n, t, classes). Where there is a NaN, it counts as wrong.
+        y: class indices, of shape (n,) or (n, t).
         k: how many count, from 1 to the number of classes.
 
     Raises:
@@ -51,10 +52,10 @@ def top_k(logits: Array, y: Array, k: int = 5) -> float:
     1.0
     """
     _check_classes("top_k", logits, y)
-    if not 1 <= k <= logits.shape[1]:
-        raise ArgumentError(f"top_k: k must be from 1 to {logits.shape[1]} classes, got {k}")
-    best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
-    right = (best == y[:, None]).any(axis=1) & ~np.isnan(logits).any(axis=1)
+    if not 1 <= k <= logits.shape[-1]:
+        raise ArgumentError(f"top_k: k must be from 1 to {logits.shape[-1]} classes, got {k}")
+    best = np.argpartition(-logits, k - 1, axis=-1)[..., :k]
+    right = (best == y[..., None]).any(axis=-1) & ~np.isnan(logits).any(axis=-1)
     return float(np.mean(right))
 
 
@@ -93,10 +94,10 @@ def r_squared(predictions: Array, y: Array) -> float:
 
 
 def _check_classes(metric: str, logits: Array, y: Array) -> None:
-    if logits.ndim != 2 or y.shape != logits.shape[:1]:
+    if logits.ndim < 2 or y.shape != logits.shape[:-1]:
         raise ShapeError(
             f"{metric}: logits must have shape (n, classes) and class indices shape (n,), "
-            f"got {logits.shape} and {y.shape}"
+            f"or (n, t, classes) and (n, t); got {logits.shape} and {y.shape}"
         )
 
 

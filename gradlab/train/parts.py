@@ -6,15 +6,18 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from gradlab.data import Dataset, load
+from gradlab.data import ArrayPreprocess, Dataset, Preprocess, datasets, load
 from gradlab.errors import ArgumentError
 from gradlab.init import initialize
-from gradlab.nn import MLP, Module, losses
+from gradlab.nn import Module, losses
+from gradlab.nn.models import models
 from gradlab.optim import Chain, ClipNorm, Optimizer, WeightDecay, optimizers
 from gradlab.optim.transforms import Transform
 from gradlab.schedule import Schedule, build
-from gradlab.train.config import Config
+from gradlab.train.budget import InUpdates
+from gradlab.train.config import VALIDATION, Config
 from gradlab.train.evaluate import Loss, Metric
+from gradlab.train.images import with_images
 from gradlab.train.metrics import metrics
 from gradlab.train.trainer import BatchSize
 
@@ -27,42 +30,99 @@ class Task:
     metrics: tuple[str, ...]
 
 
+INIT = "kaiming_normal"
+"""Of models whose source names none."""
+
 TASKS = {
     "classification": Task(("cross_entropy", "hinge"), ("accuracy",)),
     "regression": Task(("mse", "huber"), ("r2",)),
 }
 
 
+def source_of(config: Config, data: str, standard_input: bytes = b"") -> Any:
+    """What ``gradlab.data`` takes for a name or a path and the settings that belong to it.
+
+    Raises:
+        ArgumentError: a file or a block for what is no name of a dataset.
+
+    >>> source_of(Config("text", file="plays.txt"), "text")
+    {'name': 'text', 'file': 'plays.txt'}
+    """
+    if data == "-":
+        return standard_input
+    options: dict[str, Any] = {"file": config.file, "block": config.block}
+    own = {name: value for name, value in options.items() if value is not None}
+    if data in datasets and "block" in datasets[data].parameters and config.validation is not None:
+        own["validation"] = config.validation
+    if own and data not in datasets:
+        raise ArgumentError(f"{data} takes no {' and no '.join(own)}, as the dataset text does")
+    return {"name": data} | own if own else data
+
+
 def make_dataset(config: Config, standard_input: bytes = b"") -> Dataset:
     """The data of an experiment; what came from standard input was read already."""
     return load(
-        standard_input if config.data == "-" else config.data,
+        source_of(config, config.data, standard_input),
         target=config.target,
         categorical=config.categorical,
         task=config.task,
-        validation=config.validation,
+        validation=VALIDATION if config.validation is None else config.validation,
         test=config.test,
         seed=config.seed,
         standardize=config.standardize,
         format=config.format,
+        data_dir=config.data_dir,
     )
 
 
-def make_model(config: Config, features: int, outputs: int) -> Module:
-    """The network of an experiment, initialized."""
-    sizes = (features, *config.hidden, outputs)
-    model = MLP(sizes, activation=config.activation, dropout=config.dropout)
-    initialize(model, config.init, config.seed)
-    return model
+def kind_of(preprocess: Preprocess | ArrayPreprocess) -> str:
+    """What kind of data it is of: "table", "arrays" or "text"."""
+    return preprocess.kind if isinstance(preprocess, ArrayPreprocess) else "table"
 
 
-def make_optimizer(config: Config) -> Optimizer:
-    """The optimizer of an experiment, with its learning rate scheduled."""
+def make_model(config: Config, preprocess: Preprocess | ArrayPreprocess) -> Module:
+    """The network of an experiment, initialized.
+
+    Raises:
+        ArgumentError: an unknown model, or one that does not fit the data.
+    """
+    spec = config.model or "mlp"
+    name = spec.partition("(")[0].strip()
+    if "outputs" not in models[name].parameters:
+        raise ArgumentError(f"model {name} predicts no target; train it with gradlab.fit")
+    target = preprocess.target
+    options = {key: getattr(config, key) for key in ("hidden", "activation", "dropout")}
+    model: Module = models.build(
+        spec,
+        inputs=input_shape(preprocess),
+        outputs=len(getattr(target, "classes", ())) or len(target.names),
+        **{key: value for key, value in options.items() if value is not None},
+    )
+    scheme, patterns = getattr(model, "init_scheme", (INIT, {}))
+    if config.init is not None:
+        scheme, patterns = config.init, {}
+    initialize(model, scheme, config.seed, patterns=patterns)
+    return with_images(model, config.augment, preprocess)
+
+
+def input_shape(preprocess: Preprocess | ArrayPreprocess) -> tuple[int, ...]:
+    """Shape of one example."""
+    if isinstance(preprocess, ArrayPreprocess):
+        return preprocess.shape
+    return (len(preprocess.feature_names),)
+
+
+def make_optimizer(config: Config, rows: int) -> Optimizer:
+    """The optimizer of an experiment over so many training rows, with its rate scheduled."""
+    assert config.optimizer is not None
+    assert config.schedule is not None
+    assert config.batch_size is not None
     base: Any = optimizers.build(config.optimizer)
     rate = base.lr if config.lr is None else config.lr
-    scheduled: Optimizer = dataclasses.replace(
-        base, lr=rate * build(config.schedule, epochs=config.epochs)
-    )
+    schedule = build(config.schedule, epochs=config.updates or config.epochs)
+    if config.updates is not None:
+        schedule = InUpdates(schedule, rows, config.batch_size)
+    scheduled: Optimizer = dataclasses.replace(base, lr=rate * schedule)
     before: list[Transform] = []
     if config.clip_norm is not None:
         before.append(ClipNorm(config.clip_norm))
@@ -73,6 +133,7 @@ def make_optimizer(config: Config) -> Optimizer:
 
 def make_batch_size(config: Config) -> BatchSize:
     """The batch size of an experiment, a number or a schedule."""
+    assert config.batch_size is not None
     if config.batch_schedule is None:
         return config.batch_size
     size: Schedule = config.batch_size * build(config.batch_schedule, epochs=config.epochs)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from gradlab.train.callbacks import Callback
 
 if TYPE_CHECKING:
-    from gradlab.train.fit import Training
     from gradlab.train.record import Record
+    from gradlab.train.training import Training
 
 LINE_SECONDS = 5.0
 """Where the screen cannot be redrawn, a line is printed this often, and at the end."""
@@ -30,24 +30,26 @@ class LiveProgress(Callback):
         self._printed = -LINE_SECONDS
         if _redraws(self._console):
             self._bar = _bar(self._console)
+            unit, _, total = training.progress
             self._task = self._bar.add_task(
-                "", total=training.epochs, epoch=0, shown="starting", epochs=training.epochs
+                "", total=total, unit=unit, done=0, shown="starting", planned=total
             )
-            self._show(training, training.trainer.epoch)
+            self._show(training)
             self._bar.start()
 
     def on_advance(self, training: Training, record: Record) -> None:
         """Move the bar."""
         if self._bar is not None:
-            self._show(training, training.trainer.epoch)
+            self._show(training)
 
     def on_epoch(self, training: Training, row: Mapping[str, Any]) -> None:
         """Show the epoch's measurements."""
         if self._bar is not None:
-            self._show(training, training.trainer.epoch)
+            self._show(training)
             return
-        width = len(str(training.epochs))
-        self._unprinted = f"epoch {row['epoch']:>{width}}/{training.epochs}  {_text(row)}"
+        unit, done, total = training.progress
+        width = len(str(total))
+        self._unprinted = f"{unit} {done:>{width}.6g}/{total}  {_text(row)}"
         if time.monotonic() - self._printed >= LINE_SECONDS:
             self._print()
 
@@ -58,12 +60,13 @@ class LiveProgress(Callback):
         elif self._unprinted:
             self._print()
 
-    def _show(self, training: Training, epoch: float) -> None:
+    def _show(self, training: Training) -> None:
         rows = training.history.rows
+        _, done, _ = training.progress
         self._bar.update(
             self._task,
-            completed=epoch,
-            epoch=len(rows),
+            completed=done,
+            done=int(done),
             **({"shown": _text(rows[-1])} if rows else {}),
         )
 
@@ -84,7 +87,7 @@ def _bar(console: Any) -> Any:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
-        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+        TextColumn("{task.fields[unit]} {task.fields[done]}/{task.fields[planned]}"),
         BarColumn(bar_width=24),
         TextColumn("{task.fields[shown]}"),
         TimeRemainingColumn(compact=True),

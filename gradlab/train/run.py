@@ -18,7 +18,7 @@ from gradlab.train.files import as_json, load_arrays, save_arrays, write_json
 from gradlab.train.history import History
 
 if TYPE_CHECKING:
-    from gradlab.train.fit import Training
+    from gradlab.train.training import Training
 
 CONFIG = "config.json"
 PREPROCESS = "preprocess.json"
@@ -41,16 +41,19 @@ class Outcome:
     Attributes:
         dataset: one line about the data.
         parameters: number of weights.
-        epochs: epochs done.
-        best_epoch: the epoch whose weights were kept, or None if they are the last.
+        epochs: epochs done, with a fraction if it ended within one.
+        best_epoch: where in epochs the weights were that were kept; None if they are the last.
         scores: loss and metrics on each split, by its role; None for one that is not finite.
+        updates, best_update: the same in updates.
     """
 
     dataset: str
     parameters: int
-    epochs: int
-    best_epoch: int | None
+    epochs: float
+    best_epoch: float | None
     scores: Mapping[str, Mapping[str, float | None]]
+    updates: int = 0
+    best_update: int | None = None
 
 
 class RunFolder:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,15 @@ from gradlab.data import batches
 from gradlab.errors import ArgumentError, DivergenceError, RunError, ShapeError
 from gradlab.execute import Loop
 from gradlab.graph import Spec, Tensor, Variable, as_tensor, isfinite, logical_and, trace
-from gradlab.graph.dtypes import Array, check_dtype
+from gradlab.graph.dtypes import Array
+from gradlab.graph.tree import rebuild
 from gradlab.nn import Module
-from gradlab.optim import Optimizer
-from gradlab.train.divergence import first_nonfinite
+from gradlab.optim import Optimizer, Part
+from gradlab.train.divergence import first_bad
 from gradlab.train.evaluate import Evaluator, Loss, Metric, in_mode
 from gradlab.train.record import Record
+from gradlab.train.rows import as_rows, extremes
+from gradlab.train.stretch import Stretch
 
 LONGEST = 1 << 22
 """Row numbers of a stretch: enough that starting one takes no time beside its updates."""
@@ -28,31 +30,6 @@ LOOPS_KEPT = 16
 """Compiled loops kept, one for each batch size; growing batches meet many sizes."""
 PLACE = ("trainer/update", "trainer/epoch", "trainer/batch")
 """Names of the numbers in a state that say where in the data the training stands."""
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Updates that follow one another, with batches of one size.
-
-    Attributes:
-        rows: of the data in each batch, of shape (updates, batch).
-        times: when each update is made, in epochs.
-        after: the epoch and the number of the next batch in it, after each update.
-    """
-
-    rows: Array
-    times: Array
-    after: Array
-
-    def goes_on_with(self, other: Stretch) -> bool:
-        """Whether both can be one."""
-        return bool(self.rows.shape[1] == other.rows.shape[1])
-
-    @staticmethod
-    def join(parts: Sequence[Stretch]) -> Stretch:
-        """Stretches with batches of one size as one."""
-        names = [field.name for field in fields(Stretch)]
-        return Stretch(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
 class Trainer:
@@ -68,6 +45,9 @@ class Trainer:
         seed: of the order of rows and of the model's random streams.
         shuffle: whether each epoch has a new order.
         drop_last: whether the rows left over at an epoch's end are dropped.
+        micro_batch: rows that memory has to hold at once: a batch of more is cut into as few equal
+            parts as possible, and their gradients add up. Layers with statistics of a batch, such
+            as BatchNorm, take them of a part. None: batches stay whole.
         executor: what runs the updates.
 
     Raises:
@@ -96,6 +76,7 @@ class Trainer:
         seed: int = 0,
         shuffle: bool = True,
         drop_last: bool = False,
+        micro_batch: int | None = None,
         executor: str = "native",
     ) -> None:
         self.model = model
@@ -105,13 +86,17 @@ class Trainer:
         self.seed = seed
         self.shuffle = shuffle
         self.drop_last = drop_last
+        self.micro_batch = micro_batch
         self.executor = executor
+        if micro_batch is not None and micro_batch < 1:
+            raise ArgumentError(f"micro_batch must be 1 row or more, got {micro_batch}")
         parameters = model.name_variables().named_parameters()
         if not parameters:
             raise ArgumentError("the model has no parameters to train")
         self.dtype = next(iter(parameters.values())).dtype
         self.x, self.y = self.arrays(x, y)
         self.optimizer_state = optimizer.init(parameters)
+        self._sums: list[Variable] = []
         model.reseed(seed)
         self.updates = 0
         self._epoch, self._batch = 0, 0
@@ -128,16 +113,19 @@ class Trainer:
             DTypeError: they are no numbers.
             ArgumentError: targets that the loss cannot take.
         """
-        x, y = _rows("x", x, self.dtype), _rows("y", y, self.dtype)
+        x, y = as_rows("x", x, self.dtype), as_rows("y", y, self.dtype)
         if len(x) != len(y):
             raise ShapeError(f"x has {len(x)} rows and y {len(y)}; they must be as many")
         if not len(x):
             raise ShapeError("x has no rows")
+        # Targets out of range are seen by a loss only where it has numbers: here, beside zeros. The
+        # smallest and the largest of them tell for all.
+        ends = extremes(y)
         with in_mode(self.model, training=False):
-            output = trace(self.model, Spec(x.shape, x.dtype)).outputs[0]
-        # Targets out of range are seen by a loss only where it has numbers: here, beside zeros.
+            graph = trace(self.model, Spec((len(ends), *x.shape[1:]), x.dtype))
+        zeros = iter([Tensor(np.zeros(node.shape, node.dtype)) for node in graph.outputs])
         with np.errstate(all="ignore"):
-            loss = as_tensor(self.loss(Tensor(np.zeros(output.shape, output.dtype)), Tensor(y)))
+            loss = as_tensor(self.loss(rebuild(graph.structure, zeros), Tensor(y[ends])))
         if loss.shape:
             raise ShapeError(f"the loss has shape {loss.shape}; reduce it with gradlab.mean")
         return x, y
@@ -254,49 +242,74 @@ class Trainer:
             raise ArgumentError(f"updates must be at least 1, got {updates}")
         return Record.join([self._run(stretch) for stretch in self._stretches(updates)])
 
+    def parts(self, rows: int) -> int:
+        """Parts into which a batch of so many rows is cut: the fewest that are equal and fit."""
+        least = 1 if self.micro_batch is None else -(-rows // self.micro_batch)
+        return next(parts for parts in range(least, rows + 1) if rows % parts == 0)
+
     def _run(self, stretch: Stretch) -> Record:
         """Updates over batches of one size."""
         start = time.perf_counter()
         count, rows = stretch.rows.shape
+        parts = self.parts(rows)
         values = self.optimizer.over(stretch.times)
-        stepped = np.stack(list(values.values()), axis=1)
-        before = {variable: variable.held for variable in self.variables().values()}
+        stepped = np.repeat(np.stack(list(values.values()), axis=1), parts, axis=0)
+        if parts > 1:
+            last = np.arange(count * parts) % parts == parts - 1
+            stepped = np.concatenate([last[:, None], stepped], axis=1)
+        indices = stretch.rows.reshape(count * parts, -1)
         loop = self.loop(rows)
-        losses, finite = loop.run(stretch.rows, stepped)
-        done = count if finite[-1] else len(losses) - 1
+        before = {v: v.held for v in (*self.variables().values(), *self._sums)}
+        losses, finite = loop.run(indices, stepped)
+        done = count if finite[-1] else (len(losses) - 1) // parts
         if done < count:
             for variable, held in before.items():
                 variable.assign(held)
             if done:
-                loop.run(stretch.rows[:done], stepped[:done])
+                loop.run(indices[: done * parts], stepped[: done * parts])
         if done:
             self.updates += done
             self._epoch, self._batch = stretch.after[done - 1].tolist()
         if done < count:
-            hyper = {name: float(numbers[done]) for name, numbers in values.items()}
-            raise DivergenceError(self._diagnosis(loop, stretch.rows[done], hyper))
+            failed = slice(done * parts, (done + 1) * parts)
+            named = {name.partition("/")[2]: v for name, v in self.variables().items()}
+            named |= {str(v.name): v for v in self._sums}
+            first = first_bad(loop, indices[failed], stepped[failed], named)
+            rate = f" (lr = {values['lr'][done]:g})" if "lr" in values else ""
+            raise DivergenceError(
+                f"training diverged at update {self.updates + 1}, epoch {self._epoch + 1}{rate}: "
+                f"the first tensor that is not finite is {first or 'none that NumPy computes'}; "
+                "lower the learning rate, clip the gradient or check the data"
+            )
         return Record(
             np.arange(self.updates - count + 1, self.updates + 1),
             stretch.times,
-            losses,
+            losses if parts == 1 else losses.reshape(count, parts).mean(axis=1),
             np.full(count, rows),
             values,
             time.perf_counter() - start,
         )
 
     def loop(self, rows: int) -> Loop:
-        """The compiled loop for batches of so many rows.
+        """The compiled loop for batches of so many rows; it runs over the parts of a batch, if any.
 
         With the native executor, ``loop(32).program.explain()`` lists its kernels.
         """
         if rows not in self._loops:
             names = list(self.optimizer.hyperparameters(0.0))
             floats = [v for v in self.variables().values() if v.dtype.kind == "f"]
+            parts = self.parts(rows)
+            if parts > 1 and not self._sums:  # zeros between updates, so no part of the state
+                self._sums = self.optimizer_state.sums()
 
             def step(x: Tensor, y: Tensor, *numbers: Tensor) -> tuple[Tensor, Tensor]:
-                hyper = dict(zip(names, numbers, strict=True))
+                part = Part(self._sums, 1 / parts, numbers[0]) if parts > 1 else None
+                hyper = dict(zip(names, numbers[parts > 1 :], strict=True))
                 loss = self.optimizer.minimize(
-                    lambda: self.loss(self.model(x), y).named("loss"), self.optimizer_state, hyper
+                    lambda: self.loss(self.model(x), y).named("loss"),
+                    self.optimizer_state,
+                    hyper,
+                    part=part,
                 )
                 finite = isfinite(loss)
                 for variable in floats:
@@ -304,7 +317,11 @@ class Trainer:
                 return loss, finite
 
             arrays = {"x": self.x, "y": self.y}
-            specs = [Spec((rows, *a.shape[1:]), a.dtype, name=n) for n, a in arrays.items()]
+            specs = [
+                Spec((rows // parts, *a.shape[1:]), a.dtype, name=n) for n, a in arrays.items()
+            ]
+            if parts > 1:
+                specs.append(Spec((), np.bool_, name="last part"))
             specs += [Spec((), np.float64, weak=True, name=name) for name in names]
             with in_mode(self.model, training=True):
                 graph = trace(step, *specs)
@@ -314,39 +331,15 @@ class Trainer:
         self._loops.move_to_end(rows)
         return self._loops[rows]
 
-    def _diagnosis(self, loop: Loop, rows: Array, hyper: Mapping[str, float]) -> str:
-        """One line on the update that failed."""
-        inputs = [self.x[rows], self.y[rows], *(np.asarray(v) for v in hyper.values())]
-        names = {name.partition("/")[2]: v for name, v in self.variables().items()}
-        first = first_nonfinite(loop.program.graph, inputs, rows, names)
-        rate = f" (lr = {hyper['lr']:g})" if "lr" in hyper else ""
-        return (
-            f"training diverged at update {self.updates + 1}, epoch {self._epoch + 1}{rate}: "
-            f"the first tensor that is not finite is {first or 'none that NumPy computes'}; "
-            "lower the learning rate, clip the gradient or check the data"
-        )
-
     # --- looking -----------------------------------------------------------------------------
 
     def predict(self, x: Any) -> Array:
         """The model's output in evaluation mode, a row for each row of x."""
-        return self._evaluator.predict(_rows("x", x, self.dtype))
+        return self._evaluator.predict(as_rows("x", x, self.dtype))
 
     def evaluate(
         self, x: Any, y: Any, metrics: Mapping[str, Metric] | None = None
     ) -> dict[str, float]:
         """Loss and metrics of the model in evaluation mode."""
-        x, y = _rows("x", x, self.dtype), _rows("y", y, self.dtype)
+        x, y = as_rows("x", x, self.dtype), as_rows("y", y, self.dtype)
         return self._evaluator.scores(x, y, self.loss, metrics)
-
-
-def _rows(name: str, array: Any, dtype: Any) -> Array:
-    """Data as an array that can be picked from by rows; floats in the model's dtype."""
-    found = np.asarray(array)
-    found = found.astype(check_dtype(found.dtype), copy=False)
-    if not found.ndim:
-        raise ShapeError(f"{name} is a single number; give an array with a row for each example")
-    if found.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is told of
-            found = found.astype(dtype, copy=False)
-    return np.ascontiguousarray(found)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from gradlab.cli.listing import Kind, registry
@@ -58,6 +59,57 @@ run folder runs/wines-001
     assert (tmp_path / "p.csv").read_text().split() == ["kind", *(row["kind"] for row in rows)]
 
 
+def test_train_and_sample_text(gradlab, tmp_path):
+    (tmp_path / "plays.txt").write_text(FILES["plays.txt"])
+    model = "gpt(layers=1, heads=2, width=8)"
+    words = ("--file", "plays.txt", "--block", "8", "--model", model, "--updates", "5")
+    trained = gradlab("train", "text", *words)
+    assert trained.status == 0, trained.err
+    assert re.fullmatch(
+        r"""plays: text, \d+ train, \d+ validation windows of 8 characters, 10 kinds
+[\d,]+ parameters, 5 updates, weights of update \d kept
+     train  loss [\d.]+, accuracy [\d.]+ %
+validation  loss [\d.]+, accuracy [\d.]+ %
+run folder runs/text-001
+let it write: gradlab sample runs/text-001
+""",
+        trained.out,
+    )
+    assert lines(trained.err)[-1].startswith("update 5/5  loss ")
+    shown = gradlab("show", "runs/text-001")
+    assert f"         model  {model}\n" in shown.out
+    sampled = gradlab("sample", "runs/text-001", "--length", "12", "--prompt", "To ")
+    assert (sampled.status, sampled.err) == (0, "")
+    assert re.fullmatch(r"To [To be,nrt.]{12}\n", sampled.out)
+    assert len(gradlab("sample", "runs/text-001", "--length", "12").out) == 13
+    assert (
+        "has 'X', which the training text has not"
+        in gradlab("sample", "runs/text-001", "--prompt", "X").err
+    )
+
+
+def test_train_and_predict_images(gradlab, tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (40, 1, 4, 4)).astype(np.uint8), np.arange(40) % 2
+    np.savez(tmp_path / "dots.npz", x=x, y=y)
+    words = ("--epochs", "1", "--hidden", "4", "--batch-size", "8", "--augment", "flip")
+    more = ("--augment", "crop(padding=1)", "--micro-batch", "4", "-q")
+    trained = gradlab("train", "dots.npz", *words, *more)
+    assert trained.status == 0, trained.err
+    predicted = gradlab("predict", "runs/dots-001", "dots.npz", "--probabilities")
+    assert predicted.out.splitlines()[0] == "class,p(0),p(1)"
+    assert len(lines(predicted.out)) == 41
+    assert re.fullmatch(r"40 rows, accuracy [\d.]+ %\n", predicted.err)
+
+
+def test_resume_of_an_unfinished_run_counts_updates(gradlab, wines, tmp_path):
+    trained = gradlab("train", wines, "--updates", "7", "--hidden", "4", "-q")
+    assert "22 parameters, 7 updates, weights of update " in trained.out
+    (tmp_path / "runs" / "wines-001" / "result.json").unlink()
+    shown = gradlab("show", "runs/wines-001")
+    assert "7 of 7 updates done; go on with: gradlab train --resume runs/wines-001" in shown.out
+
+
 def test_resume_of_a_finished_run_reports(gradlab, wines, tmp_path):
     trained = gradlab("train", wines, *QUICK)
     wines.unlink()
@@ -85,9 +137,11 @@ def test_options_win_over_a_config_file(gradlab, wines, tmp_path):
     (tmp_path / "a.toml").write_text('data = "wines.csv"\nhidden = [4, 3]\nlr = 0.01\nepochs = 2\n')
     assert gradlab("train", "--config", "a.toml", "--lr", "0.02", "-q").status == 0
     settings = json.loads((tmp_path / "runs" / "wines-001" / "config.json").read_text())["settings"]
-    assert Config.of(settings) == Config(str(wines), hidden=(4, 3), lr=0.02, epochs=2)
-    again = gradlab("train", "--config", "runs/wines-001/config.json", "-q", "--seed", "1")
-    assert again.status == 0
+    expected = Config(str(wines), hidden=(4, 3), lr=0.02, epochs=2).completed("table", 42)
+    assert Config.of(settings) == expected
+    words = ("--config", "runs/wines-001/config.json", "-q", "--seed", "1", "--updates", "3")
+    again = gradlab("train", *words)
+    assert (again.status, again.err) == (0, "")
     assert again.out.endswith("run folder runs/wines-002\n")
 
 
@@ -98,6 +152,7 @@ def test_every_setting_is_an_option(gradlab, wines, tmp_path):
         "dropout": "0.1", "init": "zeros", "loss": "hinge", "optimizer": "sgd", "lr": "0.2",
         "schedule": "linear", "weight_decay": "0.1", "clip_norm": "2", "batch_size": "7",
         "batch_schedule": "constant", "epochs": "1", "patience": "2", "seed": "5",
+        "model": "mlp", "micro_batch": "3", "evaluate_every": "2",
     }  # fmt: skip
     words = [w for k, v in given.items() if k != "data" for w in (f"--{k.replace('_', '-')}", v)]
     run = gradlab("train", "wines.csv", *words, "--no-standardize", "--out", "there", "-q")
@@ -107,6 +162,8 @@ def test_every_setting_is_an_option(gradlab, wines, tmp_path):
     assert found.pop("standardize") is False
     assert found.pop("data") == str(wines)
     del given["data"]
+    elsewhere = {"file": None, "block": None, "data_dir": None, "augment": [], "updates": None}
+    assert {name: found.pop(name) for name in elsewhere} == elsewhere
     assert given.keys() == found.keys()
     for name, text in given.items():
         value = found[name]
@@ -136,7 +193,7 @@ def test_help(gradlab, words):
 
 def test_help_names_every_default(gradlab):
     text = " ".join(gradlab("train", "--help").out.split())
-    for words in ("128,64", "kaiming_normal", "adam", "cosine", "gradlab train --resume"):
+    for words in ("128,64", "kaiming_normal", "adam", "cosine", "2000", "gradlab train --resume"):
         assert words in text
 
 
@@ -156,6 +213,7 @@ FILES = {
     "unknown.toml": "learning_rate = 1\n",
     "type.toml": 'data = "wines.csv"\nepochs = "many"\n',
     "list.json": "[]",
+    "plays.txt": "To be, or not to be. " * 40,
 }
 BAD = {
     "train": "no data: name a dataset or a file",
@@ -177,6 +235,23 @@ BAD = {
     "train wines.csv --lr": "'--lr' requires an argument",
     "train wines.csv --epochs 0": "epochs must be at least 1",
     "train wines.csv --epochs 1.5": "--epochs",
+    "train wines.csv --epochs 2 --updates 2": "epochs is 2 and updates 2; give one of them",
+    "train wines.csv --updates 0": "updates must be at least 1",
+    "train wines.csv --updates 9 --batch-schedule constant": "give epochs instead of updates",
+    "train wines.csv --micro-batch 0": "micro_batch must be at least 1",
+    "train wines.csv --model mpl": "did you mean 'mlp'",
+    "train wines.csv --model 2c2d": "2c2d takes inputs of shape (channels, height, width)",
+    "train wines.csv --model 2c2d --hidden 4": "hidden is an option of model mlp",
+    "train wines.csv --model vae": "model vae predicts no target",
+    "train wines.csv --augment flip": "there are no images to change",
+    "train wines.csv --file plays.txt": "wines.csv takes no file, as the dataset text does",
+    "train text": "dataset text needs file",
+    "train text --file no.txt": "cannot read no.txt",
+    "train text --file plays.txt --block 99": "too few for windows of 99",
+    "train text --file plays.txt --model char": "did you mean 'char_lstm'",
+    "train text --file plays.txt --target a": "target, categorical and task are for tables",
+    "train iris --block 3": "parameter of dataset iris 'block'",
+    "sample nothing": "is not a run folder",
     "train wines.csv --batch-size 43": "larger than the 42 training rows",
     "train wines.csv --hidden a": "hidden must be whole numbers",
     "train wines.csv --hidden 4,-4": "at least 1 unit",
@@ -240,6 +315,7 @@ def test_bad_input_after_training(gradlab, wines, tmp_path):
         "predict runs/wines-001 empty.csv": "empty.csv is empty",
         "predict runs/wines-001 wines.csv --out no/p.csv": "cannot write no/p.csv",
         "predict runs/wines-001 wines.csv --out runs": "cannot write runs: Is a directory",
+        "sample runs/wines-001": "has no network of text",
         "train --resume runs/wines-001 --lr 1": "--resume takes its settings",
     }.items():
         found = gradlab(*words.split())

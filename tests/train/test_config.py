@@ -12,7 +12,30 @@ from gradlab.train import Config
 def test_defaults():
     config = Config.of({"data": "digits"})
     assert config == Config("digits")
-    assert (config.hidden, config.loss, config.lr) == ((128, 64), None, None)
+    assert (config.hidden, config.loss, config.lr) == (None, None, None)
+
+
+def test_what_is_open_depends_on_the_data():
+    table, images, text = (Config("x").completed(kind, 500) for kind in ("table", "arrays", "text"))
+    assert (table.model, table.epochs, table.batch_size, table.schedule) == (
+        "mlp", 30, 32, "cosine",
+    )  # fmt: skip
+    assert (images.model, images.epochs, images.batch_size) == ("mlp", 5, 128)
+    assert (text.model, text.epochs, text.updates, text.clip_norm) == ("gpt", None, 2000, 1.0)
+    assert text.schedule == "warmup(over=100, then='cosine(final=0.1)')"
+    for kind, config in {"table": table, "arrays": images, "text": text}.items():
+        assert config.completed(kind, 500) == config
+
+
+def test_what_is_named_stays():
+    named = {"epochs": 3, "batch_size": 7, "model": "char_lstm", "schedule": "constant"}
+    config = Config("x", **named).completed("text", 500)
+    assert {name: getattr(config, name) for name in named} == named
+    assert config.updates is None
+    assert Config("x", epochs=3).completed("text", 500).schedule.startswith("warmup(over=0.15,")
+    assert Config("x").completed("arrays", rows=20).batch_size == 20
+    braces = "warmup(over=1, then={'name': 'cosine'})"
+    assert Config("x", schedule=braces).completed("text", 500).schedule == braces
 
 
 @pytest.mark.parametrize(
@@ -51,7 +74,16 @@ def test_values_take_the_type_of_their_setting(settings, name, value):
         ({"lr": float("inf")}, "above 0, got inf"),
         ({"epochs": 1.5}, "epochs must be a whole number"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"epochs": None}, "epochs must be a whole number, got None"),
+        ({"test": None}, "test must be a number, got None"),
+        ({"updates": 0}, "updates must be at least 1, got 0"),
+        ({"evaluate_every": 0}, "evaluate_every must be at least 1, got 0"),
+        ({"micro_batch": 0}, "micro_batch must be at least 1, got 0"),
+        ({"block": 0}, "block must be at least 1, got 0"),
+        ({"epochs": 1, "updates": 1}, "epochs is 1 and updates 1; give one of them"),
+        ({"updates": 1, "batch_schedule": "constant"}, "give epochs instead of updates"),
+        ({"model": "resnet(depth=20)", "hidden": [4]}, "hidden is an option of model mlp; those"),
+        ({"model": "2c2d", "dropout": 0.0}, "dropout is an option of model mlp"),
+        ({"augment": [1]}, "augment must be names"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"seed": -1}, "seed must be a whole number from 0 up"),
         ({"standardize": "yes"}, "standardize must be true or false"),

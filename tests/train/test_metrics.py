@@ -79,6 +79,15 @@ def test_nothing_is_broadcast(metric):
         metric(np.zeros((3, 2)), np.zeros(2))
 
 
+@pytest.mark.parametrize("metric", [accuracy, lambda z, y: top_k(z, y, 2)])
+def test_sequences_count_by_place(metric, rng):
+    logits, y = rng.normal(size=(5, 7, 4)), rng.integers(0, 4, (5, 7))
+    logits[2, 3, 1] = np.nan
+    assert metric(logits, y) == metric(logits.reshape(35, 4), y.reshape(35))
+    with pytest.raises(ShapeError, match="classes"):
+        metric(logits, y[:, 0])
+
+
 @pytest.mark.parametrize("k", [0, 4])
 def test_k_is_among_the_classes(k):
     with pytest.raises(ArgumentError, match="from 1 to 3 classes"):
