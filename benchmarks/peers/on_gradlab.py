@@ -37,7 +37,12 @@ def trainer(task: Task, x: object, y: object) -> Trainer:
 
 
 def looped(
-    network: nn.Module, optimizer: optim.Optimizer, loss: Loss, batch: int, data: list[np.ndarray]
+    network: nn.Module,
+    optimizer: optim.Optimizer,
+    loss: Loss,
+    batch: int,
+    data: list[np.ndarray],
+    executor: str = EXECUTOR,
 ) -> Loop:
     """Updates of a network as one Loop over the data."""
     state = optimizer.init(network.name_variables().named_parameters())
@@ -49,7 +54,7 @@ def looped(
 
     specs = [Spec((batch, *array.shape[1:]), array.dtype) for array in data]
     specs += [Spec((), np.float64, weak=True) for _ in names]
-    return Loop(trace(step, *specs), data, EXECUTOR)
+    return Loop(trace(step, *specs), data, executor)
 
 
 def updates(task: Task, x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> Updates:
