@@ -326,9 +326,13 @@ class Grower:
         sources = [x for x in self.pool if x.dtype == np.float32 and x.ndim == 2][:2]
         if self.exact or not sources:
             return None
+
+        def layer(x):
+            return gl.tanh(x @ np.ones((x.shape[1], 2), np.float32))
+
         with gl.GradientTape() as tape:
             tape.watch(sources)
-            parts = [gl.tanh(x @ np.ones((x.shape[1], 2), np.float32)) for x in sources]
+            parts = [gl.checkpoint(layer)(x) for x in sources]
             total = gl.relu(parts[0]).sum() + gl.softplus(parts[-1]).sum()
         for g in tape.gradient(total, sources):
             self.add(g)
