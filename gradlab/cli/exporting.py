@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 ONNX = ".onnx"
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+"""Of files of weights."""
 
 
 def export(
@@ -50,6 +52,8 @@ def export(
         to_onnx(network.model, target, example, batch=batch, metadata=metadata)
     elif batch is not None:
         raise ArgumentError(f"batch is for {ONNX} files; weights do not depend on it")
+    elif suffix not in SUFFIXES:
+        raise ArgumentError(f"{target} must end with {ONNX} or one of {', '.join(SUFFIXES)}")
     else:
         save_weights(network.model, target, metadata if suffix == ".safetensors" else None)
     count = sum(weights.size for weights in network.model.parameters())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,6 +68,8 @@ def fetch(remote: Remote, data_dir: str | os.PathLike[str] | None = None) -> Pat
     except OSError as error:
         raise DataError(f"cannot write {part}: {error.strerror}; {by_hand}") from error
     if failures:
+        with suppress(OSError):  # a folder made for it goes again, if it is empty
+            path.parent.rmdir()
         raise DataError(f"cannot download {path.name} ({'; '.join(failures)}); {by_hand}")
     return path
 

@@ -135,6 +135,11 @@ def _load_arrays(
     source: ArraySource, *, validation: float, test: float, seed: int, standardize: bool
 ) -> Dataset:
     """Split images or text; nothing is copied but rows that are drawn at random."""
+    if source.train.y is None:
+        raise DataError(
+            f"{source.name} has no targets: of arrays they are an array y, of images the names of "
+            "their folders"
+        )
     if len(source.labels.classes) < 2:
         raise DataError(
             f"{source.name} has {len(source.labels.classes)} classes; classification needs two or "
@@ -195,12 +200,16 @@ def read(
 
 
 def names_dataset(source: str, format: str | None = None) -> bool:  # noqa: A002
-    """Whether a text names a registered dataset and not a file: a path has a dot or a slash.
+    """Whether a text names a registered dataset and not a file or a folder.
+
+    A path has a dot or a slash, or is that of a folder which is there.
 
     >>> names_dataset("spiral(noise=0.1)"), names_dataset("spiral.csv")
     (True, False)
     """
-    return format is None and re.fullmatch(r"\w+\s*(\(.*\))?", source) is not None
+    if format is not None or not re.fullmatch(r"\w+\s*(\(.*\))?", source):
+        return False
+    return source in datasets or not Path(source).is_dir()
 
 
 def _read_path(
@@ -211,10 +220,13 @@ def _read_path(
     if not (format or path.suffix) and path.is_dir():
         return read_image_folder(path, data_dir=data_dir)
     format = format or path.suffix.lower().removeprefix(".")  # noqa: A001
+    if format not in READERS and not path.exists():
+        raise DataError(f"cannot read {path}: no such file or folder")
     if format not in READERS:
+        text = "; for a text, load the dataset text with this file" * (format in ("txt", "md"))
         raise DataError(
             f"cannot tell the format of {path} by its suffix; "
-            f"it must be one of .{', .'.join(READERS)}, or give format"
+            f"it must be one of .{', .'.join(READERS)}, or give format{text}"
         )
     try:
         data = path.read_bytes()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradlab.errors import ArgumentError, DataError, DTypeError, RunError, require
+from gradlab.errors import ArgumentError, DataError, DTypeError, require
 from gradlab.files import replacing
 from gradlab.graph.dtypes import Array
 from gradlab.nn import Module
@@ -97,14 +97,10 @@ def save_weights(
         with replacing(target) as temporary, temporary.open("wb") as file:
             torch.save({name: torch.tensor(x) for name, x in arrays.items()}, file)
         return
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    try:
-        with replacing(target) as temporary:
-            save_file(arrays, temporary, {**METADATA, **(metadata or {})})
-    except SafetensorError as error:  # as it calls those of the disk too
-        raise RunError(f"cannot write {target}: {error}") from error
+    with replacing(target) as temporary:
+        temporary.write_bytes(save(arrays, {**METADATA, **(metadata or {})}))
 
 
 def open_weights(path: Path_) -> Weights:

@@ -15,6 +15,7 @@ import numpy as np
 from gradlab.data import Dataset, Split
 from gradlab.data.loading import names_dataset
 from gradlab.errors import ArgumentError, DivergenceError, RunError
+from gradlab.execute import thread_count
 from gradlab.train.callbacks import Callback, EarlyStopping, JSONLog, TensorBoard
 from gradlab.train.config import Config
 from gradlab.train.evaluate import Evaluator
@@ -28,6 +29,7 @@ from gradlab.train.parts import (
     make_model,
     make_optimizer,
 )
+from gradlab.train.progress import waiting
 from gradlab.train.rows import elements, overlap
 from gradlab.train.run import CONFIG, LOG, PREPROCESS, STANDARD_INPUT, Outcome, RunFolder
 from gradlab.train.trainer import Trainer
@@ -150,19 +152,22 @@ class Experiment:
                 run=folder,
             )
         except DivergenceError as error:
-            raise DivergenceError(f"{error}; {folder.path} keeps the last good epoch") from error
+            after = f"{folder.path} keeps the state of the last look, if there was one"
+            raise DivergenceError(f"{error}; {after}") from error
         evaluator = Evaluator(model)
         best = history.best() if dataset.validation is not None else None
         last, kept = history.rows[-1], {} if best is None else history.rows[best]
+        with waiting("scoring all rows", progress):
+            scores = {
+                role: evaluator.scores(split.x, split.y, loss, measured)
+                for role, split in seen.items()
+            }
         outcome = Outcome(
             dataset.describe(),
             parameters=sum(p.size for p in model.parameters()),
             epochs=last["epoch"],
             best_epoch=kept.get("epoch"),
-            scores={
-                role: evaluator.scores(split.x, split.y, loss, measured)
-                for role, split in seen.items()
-            },
+            scores=scores,
             updates=last["update"],
             best_update=kept.get("update"),
         )
@@ -178,6 +183,7 @@ def _absolute(path: str | None) -> Any:
 
 def _check(config: Config, dataset: Dataset) -> None:
     """Find what is wrong with the settings before a folder is made."""
+    thread_count()  # raises for a GRADLAB_THREADS that is none
     if config.patience is not None:
         EarlyStopping(config.patience)
         if dataset.validation is None:

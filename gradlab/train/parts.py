@@ -54,8 +54,12 @@ def source_of(config: Config, data: str, standard_input: bytes = b"") -> Any:
     own = {name: value for name, value in options.items() if value is not None}
     if data in datasets and "block" in datasets[data].parameters and config.validation is not None:
         own["validation"] = config.validation
-    if own and data not in datasets:
-        raise ArgumentError(f"{data} takes no {' and no '.join(own)}, as the dataset text does")
+    known = datasets[data].parameters if data in datasets else {}
+    wrong = [name for name in own if name not in known]
+    if wrong:
+        raise ArgumentError(f"{data} takes no {' and no '.join(wrong)}, as the dataset text does")
+    if "file" in known and config.file is None:
+        raise ArgumentError(f"{data} needs a file: gradlab train {data} --file corpus.txt")
     return {"name": data} | own if own else data
 
 

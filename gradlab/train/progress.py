@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,16 @@ class LiveProgress(Callback):
     def _print(self) -> None:
         self._console.print(self._unprinted, markup=False)
         self._unprinted, self._printed = "", time.monotonic()
+
+
+@contextmanager
+def waiting(what: str, shown: bool = True) -> Iterator[None]:
+    """A line that moves while something takes its time, where the screen can be redrawn."""
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    with console.status(what) if shown and _redraws(console) else nullcontext():
+        yield
 
 
 def _redraws(console: Any) -> bool:

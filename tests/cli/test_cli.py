@@ -245,12 +245,12 @@ BAD = {
     "train wines.csv --model vae": "model vae predicts no target",
     "train wines.csv --augment flip": "there are no images to change",
     "train wines.csv --file plays.txt": "wines.csv takes no file, as the dataset text does",
-    "train text": "dataset text needs file",
+    "train text": "text needs a file: gradlab train text --file",
     "train text --file no.txt": "cannot read no.txt",
     "train text --file plays.txt --block 99": "too few for windows of 99",
     "train text --file plays.txt --model char": "did you mean 'char_lstm'",
     "train text --file plays.txt --target a": "target, categorical and task are for tables",
-    "train iris --block 3": "parameter of dataset iris 'block'",
+    "train iris --block 3": "iris takes no block",
     "sample nothing": "is not a run folder",
     "train wines.csv --batch-size 43": "larger than the 42 training rows",
     "train wines.csv --hidden a": "hidden must be whole numbers",
@@ -331,7 +331,7 @@ def test_divergence_is_one_clear_line(gradlab, wines):
     assert (found.status, found.out) == (2, "")
     assert re.fullmatch(
         r"error: training diverged at update \d+, epoch 1 \(lr = .*\): the first tensor that is "
-        r"not finite is .*; runs/wines-001 keeps the last good epoch\n",
+        r"not finite is .*; runs/wines-001 keeps the state of the last look, if there was one\n",
         found.err,
     )
 
@@ -436,5 +436,6 @@ def test_a_terminal_shows_a_bar(wines, tmp_path):
     os.close(main)
     assert process.wait() == 0
     text = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown.decode())
-    last = text.strip().splitlines()[-1]
+    *_, last, scoring = text.strip().splitlines()
     assert re.search(r"epoch 3/3 ━+ loss [\d.]+  val [\d.]+  accuracy [\d.]+ 00:00", last)
+    assert scoring.endswith("scoring all rows")

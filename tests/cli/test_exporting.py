@@ -47,7 +47,7 @@ def test_onnx_predicts_the_same(gradlab, trained, wines, tmp_path):
 
 
 def test_errors(gradlab, trained, tmp_path):
-    assert "ends with one of .safetensors" in gradlab("export", trained, "w.h5").err
+    assert "must end with .onnx or one of .safetensors" in gradlab("export", trained, "w.h5").err
     assert "batch is for .onnx files" in gradlab("export", trained, "w.pt", "--batch", "2").err
     assert "cannot write none/w.safetensors" in gradlab("export", trained, "none/w.safetensors").err
     assert "is not a run folder" in gradlab("export", "nowhere", "w.pt").err

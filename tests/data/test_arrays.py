@@ -80,7 +80,7 @@ def test_tables_with_published_splits_are_arrays_too(tmp_path):
         ({"x": X, "y": np.zeros((60, 2))}, r"y must have shape \(60,\)"),
         ({"x": X, "y": np.arange(60) / 7}, "60 different values in 60 rows"),
         ({"x": X.astype("S1"), "y": Y}, "x must hold numbers"),
-        ({"x": X}, "0 classes; classification needs two"),
+        ({"x": X}, "t has no targets: of arrays they are an array y"),
         ({"x": X, "y": Y * 0}, "1 classes; classification needs two"),
         ({"x": X[:3], "y": [0, 0, 1]}, "3 rows are too few"),
         ({"x": X, "y": [0] + [1] * 59}, "class 0 of t has no row left for training"),

@@ -206,7 +206,8 @@ def test_npz_without_targets_is_for_prediction(tmp_path):
     ("source", "error", "message"),
     [
         ("nowhere.csv", DataError, "cannot read nowhere.csv: No such file"),
-        ("table.xlsx", DataError, "format of table.xlsx.* one of .csv, .tsv, .parquet, .npz"),
+        ("table.xlsx", DataError, "cannot read table.xlsx: no such file or folder"),
+        (__file__, DataError, "format of .* one of .csv, .tsv, .parquet, .npz, or give format$"),
         ("spirall", ArgumentError, "unknown dataset 'spirall'; did you mean 'spiral'"),
         ("spiral(turns=2)", ArgumentError, "unknown parameter of dataset spiral 'turns'"),
         (([[1.0]],), ArgumentError, r"pair \(X, y\), got 1 of them"),

@@ -283,7 +283,9 @@ def test_what_is_wrong_is_found_before_a_folder_is_made(settings, train, wines, 
 
 
 def test_divergence_names_the_folder(train, wines, tmp_path):
-    with pytest.raises(DivergenceError, match=r"update \d+.*wines-001 keeps the last good epoch"):
+    with pytest.raises(
+        DivergenceError, match=r"update \d+.*wines-001 keeps the state of the last look"
+    ):
         train(wines, lr=1e30)
     folder = RunFolder(tmp_path / "runs" / "wines-001")
     assert not folder.finished
