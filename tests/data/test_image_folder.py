@@ -54,7 +54,7 @@ def test_images_without_classes_are_for_prediction(tmp_path):
     found = source(tmp_path / "new")
     assert found.train.x.shape == (8, 3, 6, 8)
     assert found.train.y is None
-    with pytest.raises(DataError, match="new has no targets: .* names of their folders"):
+    with pytest.raises(DataError, match=r"new has no targets: .* names of their folders"):
         load(tmp_path / "new")
 
 
