@@ -120,7 +120,7 @@ class History(Mapping[str, Array]):
                 title_of = measured if len(names) > 1 or measured == "lr" else names[0]
                 axes.set_title({"lr": "learning rate"}.get(title_of, title_of.replace("_", " ")))
                 axes.set_xlabel(self._time())
-                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+                axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
                 if len(self.rows) == 1:
                     axes.set_xlim(0, 2 * self[self._time()][0])
                 axes.grid(alpha=0.3)
