@@ -19,7 +19,7 @@ from gradlab.graph.dtypes import Array, DType
 from gradlab.graph.elementwise import promote
 from gradlab.graph.op import Op, Shape, declare
 from gradlab.graph.tensor import Like, Tensor, apply
-from gradlab.graph.windows import Sizes, cut, positions, sizes, spread
+from gradlab.graph.windows import Sizes, cut, positions, same_padding, sizes, spread
 
 Pads = tuple[tuple[int, int], ...]
 """Zeros before and after each axis."""
@@ -332,11 +332,8 @@ def _groups(groups: int) -> int:
 def _pads(padding: Padding, lengths: Shape, kernel: Shape, stride: Sizes, dilation: Sizes) -> Pads:
     """Zeros before and after each axis."""
     if isinstance(padding, str) and padding == "same":
-        pads = []
-        for n, k, s, d in zip(lengths, kernel, stride, dilation, strict=True):
-            total = max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
-            pads.append((total // 2, total - total // 2))
-        return tuple(pads)
+        along = zip(lengths, kernel, stride, dilation, strict=True)
+        return tuple(same_padding(*each) for each in along)
     if isinstance(padding, str) and padding == "valid":
         return ((0, 0),) * len(lengths)
     if isinstance(padding, Sequence) and any(isinstance(p, Sequence) for p in padding):

@@ -37,6 +37,18 @@ def positions(length: int, size: int, stride: int, dilation: int) -> int:
     return (length - dilation * (size - 1) - 1) // stride + 1
 
 
+def same_padding(length: int, size: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """Zeros before and after a length for ⌈length / stride⌉ windows, TensorFlow's padding "same".
+
+    Where they are odd in number, the one more comes after.
+
+    >>> same_padding(32, size=3, stride=2)
+    (0, 1)
+    """
+    total = max((-(-length // stride) - 1) * stride + dilation * (size - 1) + 1 - length, 0)
+    return total // 2, total - total // 2
+
+
 def cut(x: Any, axis: int, first: int, count: int, stride: int) -> Any:
     """Every ``stride``-th slice of an array along an axis, ``count`` of them."""
     key = [slice(None)] * x.ndim

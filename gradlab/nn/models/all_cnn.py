@@ -14,7 +14,7 @@ from gradlab.nn.activation import ReLU
 from gradlab.nn.convolution import Conv2d
 from gradlab.nn.dropout import Dropout
 from gradlab.nn.models.registry import InitScheme, models
-from gradlab.nn.models.shapes import lengths, same_padding, strided
+from gradlab.nn.models.shapes import lengths, same_sides, strided
 from gradlab.nn.module import Module
 from gradlab.nn.padding import ZeroPad2d
 from gradlab.nn.sequential import Sequential
@@ -63,7 +63,7 @@ class AllCNNC(Sequential):
         for i, (before, after) in enumerate(shapes, start=1):
             if i in (3, 6):
                 size = whole if i == 3 else half
-                parts[f"pad{i}"] = ZeroPad2d(same_padding(size, kernel=3, stride=2))
+                parts[f"pad{i}"] = ZeroPad2d(same_sides(size, kernel=3, stride=2))
                 conv = Conv2d(before, after, 3, stride=2)
             elif i == 7:
                 conv = Conv2d(before, after, 3)

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradlab.errors import ArgumentError
 from gradlab.graph.op import Shape
+from gradlab.graph.windows import same_padding
 from gradlab.nn.module import Module
 from gradlab.nn.padding import ZeroPad2d
 from gradlab.nn.pooling import MaxPool2d
@@ -32,20 +33,14 @@ def lengths(model: str, inputs: Shape, *names: str) -> tuple[int, ...]:
     return tuple(int(n) for n in inputs)
 
 
-def same_padding(size: tuple[int, int], kernel: int, stride: int) -> tuple[int, int, int, int]:
-    """TensorFlow's padding "same": (left, right, top, bottom) for ⌈length / stride⌉ windows.
+def same_sides(size: tuple[int, int], kernel: int, stride: int) -> tuple[int, int, int, int]:
+    """TensorFlow's padding "same" of an image: (left, right, top, bottom).
 
-    Where the zeros are odd in number, the one more comes after.
-
-    >>> same_padding((32, 32), kernel=3, stride=2)
+    >>> same_sides((32, 32), kernel=3, stride=2)
     (0, 1, 0, 1)
     """
-    sides = []
-    for n in reversed(size):
-        total = max((math.ceil(n / stride) - 1) * stride + kernel - n, 0)
-        sides += [total // 2, total - total // 2]
-    left, right, top, bottom = sides
-    return left, right, top, bottom
+    height, width = size
+    return *same_padding(width, kernel, stride), *same_padding(height, kernel, stride)
 
 
 def same_max_pool(size: tuple[int, int], kernel: int, stride: int) -> Module:
@@ -53,7 +48,7 @@ def same_max_pool(size: tuple[int, int], kernel: int, stride: int) -> Module:
 
     Nothing below 0 comes in, so zeros around it change no maximum.
     """
-    padding, pool = same_padding(size, kernel, stride), MaxPool2d(kernel, stride)
+    padding, pool = same_sides(size, kernel, stride), MaxPool2d(kernel, stride)
     return Sequential(ZeroPad2d(padding), pool) if any(padding) else pool
 
 

@@ -12,7 +12,7 @@ import gradlab as gl
 from gradlab import init, nn
 from gradlab.errors import ArgumentError, ShapeError
 from gradlab.nn.models import GPT, CharLSTM, vae_loss
-from gradlab.nn.models.shapes import same_padding
+from gradlab.nn.models.shapes import same_sides
 
 models = nn.models.models
 CIFAR, IMAGENET = (3, 32, 32), (3, 224, 224)
@@ -325,8 +325,8 @@ def test_vae_loss_takes_bytes_and_checks_shapes():
 
 @pytest.mark.parametrize("length", range(1, 12))
 @pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 2), (4, 1), (5, 3)])
-def test_same_padding_gives_as_many_windows_as_strides(length, kernel, stride):
-    left, right, top, bottom = same_padding((length, length), kernel, stride)
+def test_same_sides_gives_as_many_windows_as_strides(length, kernel, stride):
+    left, right, top, bottom = same_sides((length, length), kernel, stride)
     assert (left, right) == (top, bottom)
     assert right - left in (0, 1)
     places = (left + length + right - kernel) // stride + 1
