@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -53,16 +54,13 @@ class Loop:
         executor: str = "native",
         halt: int | None = None,
     ) -> None:
-        symbols = graph.inputs[: len(data)]
-        if len(symbols) < len(data):
-            raise ShapeError(f"{len(data)} arrays of data for a graph with {len(symbols)} inputs")
-        for number, (array, symbol) in enumerate(zip(data, symbols, strict=True)):
-            if not symbol.shape or np.shape(array)[1:] != symbol.shape[1:] or not np.ndim(array):
-                raise ShapeError(
-                    f"data[{number}] has shape {np.shape(array)}; the graph takes batches of shape "
-                    f"{symbol.shape}, so its rows must have shape {symbol.shape[1:]}"
-                )
-        batches = {symbol.shape[0] for symbol in symbols}
+        self._gathered = graph.inputs[: len(data)]
+        if len(self._gathered) < len(data):
+            raise ShapeError(
+                f"{len(data)} arrays of data for a graph with {len(graph.inputs)} inputs"
+            )
+        self._check_rows(data)
+        batches = {symbol.shape[0] for symbol in self._gathered}
         if len(batches) > 1:
             raise ShapeError(f"the gathered inputs have batches of {sorted(batches)} rows")
         for symbol in graph.inputs[len(data) :]:
@@ -70,10 +68,7 @@ class Loop:
                 raise ShapeError(f"a stepped input is a single number, not of shape {symbol.shape}")
         self.batch = batches.pop() if batches else None
         self.program = program(graph, executor, len(data), halt)
-        self.data = [
-            _as(f"data[{number}]", np.asarray(array), x.dtype)
-            for number, (array, x) in enumerate(zip(data, symbols, strict=True))
-        ]
+        self.data = self._as_read(data)
 
     def run(self, indices: ArrayLike, stepped: Sequence[Sequence[float]] | Array) -> list[Array]:
         """Do one update for each row of ``indices``; the emitted values, one array an output.
@@ -93,9 +88,8 @@ class Loop:
         graph = self.program.graph
         rows = self._rows(indices)
         inputs = self._numbers(stepped, len(rows))
-        variables = dict.fromkeys(v for v, _ in (*graph.captured, *graph.assigned))
+        state = self._held()
         given = {v for v, _ in graph.assigned if v.held.value.nbytes >= LARGE and _is_alone(v)}
-        state = {variable: variable.held.value for variable in variables}
         try:
             emitted, new = self.program.updates(self.data, rows, inputs, state, given)
         except ShapeError:
@@ -105,6 +99,34 @@ class Loop:
         for variable, value in new.items():
             variable.assign(Tensor(value))
         return emitted
+
+    def run_from(
+        self,
+        state: Mapping[Variable, ArrayLike],
+        indices: ArrayLike,
+        stepped: Sequence[Sequence[float]] | Array,
+    ) -> tuple[dict[Variable, Array], list[Array]]:
+        """Do what ``run`` does from other values than the Variables hold, which they keep.
+
+        So one loop serves many models, also from several Python threads at a time.
+
+        Args:
+            state: values of Variables; what the others hold serves for them.
+            indices, stepped: as in ``run``.
+
+        Returns:
+            The new values of the Variables, and the emitted values.
+
+        Raises:
+            ShapeError, DTypeError: as in ``run``; or a value of another shape.
+            ArgumentError: a value of a Variable that the graph has not.
+        """
+        held = self._held()
+        rows = self._rows(indices)
+        inputs = self._numbers(stepped, len(rows))
+        started = held | _checked(state, held)
+        emitted, new = self.program.updates(self.data, rows, inputs, started)
+        return new, emitted
 
     def run_many(
         self,
@@ -140,8 +162,7 @@ class Loop:
         >>> [state[w].item() for state, _ in models]
         [1.0, 20.0]
         """
-        graph = self.program.graph
-        held = {v: v.held.value for v, _ in (*graph.captured, *graph.assigned)}
+        held = self._held()
 
         def runs() -> Iterator[Run]:
             for model in zip_longest(states, indices, stepped):
@@ -153,6 +174,39 @@ class Loop:
 
         found = self.program.many(self.data, runs())
         return [(new, emitted) for emitted, new in found]
+
+    def over(self, data: Sequence[Array]) -> Loop:
+        """The same program over other data of the same kinds.
+
+        Raises:
+            ShapeError, DTypeError: as when a loop is made.
+        """
+        if len(data) != len(self.data):
+            raise ShapeError(f"{len(data)} arrays of data for a loop over {len(self.data)}")
+        self._check_rows(data)
+        other = copy.copy(self)
+        other.data = self._as_read(data)
+        return other
+
+    def _held(self) -> dict[Variable, Array]:
+        """What the Variables of the graph hold."""
+        graph = self.program.graph
+        return {v: v.held.value for v, _ in (*graph.captured, *graph.assigned)}
+
+    def _check_rows(self, data: Sequence[Array]) -> None:
+        for number, (array, symbol) in enumerate(zip(data, self._gathered, strict=True)):
+            if not symbol.shape or np.shape(array)[1:] != symbol.shape[1:] or not np.ndim(array):
+                raise ShapeError(
+                    f"data[{number}] has shape {np.shape(array)}; the graph takes batches of shape "
+                    f"{symbol.shape}, so its rows must have shape {symbol.shape[1:]}"
+                )
+
+    def _as_read(self, data: Sequence[Array]) -> list[Array]:
+        """Data as executors read them."""
+        return [
+            _as(f"data[{number}]", np.asarray(array), x.dtype)
+            for number, (array, x) in enumerate(zip(data, self._gathered, strict=True))
+        ]
 
     def _rows(self, indices: ArrayLike) -> Array:
         """Numbers of rows, none negative, all there."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from gradlab.errors import ArgumentError
 from gradlab.optim.base import Optimizer, Slots, Values, X
 from gradlab.optim.hyper import Hyper, hyper
 from gradlab.optim.rows import optimizers
-
-Form = Literal["lecture", "torch"]
 
 
 @optimizers.register("sgd", formula="θ ← θ − ηg", paper="Robbins and Monro, 1951")
@@ -49,16 +47,16 @@ class _WithVelocity(Optimizer):
 
     lr: Hyper = field(default=0.01, metadata=hyper())
     momentum: Hyper = field(default=0.9, metadata=hyper(below=1))
-    form: Form = "lecture"
+    form: str = "lecture"
 
     slots: ClassVar[tuple[str, ...]] = ("v",)
+    forms: ClassVar[tuple[str, ...]] = ("lecture", "torch")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.form not in ("lecture", "torch"):
-            raise ArgumentError(
-                f"{type(self).__name__}: form is {self.form!r}; give 'lecture' or 'torch'"
-            )
+        if self.form not in self.forms:
+            known = " or ".join(map(repr, self.forms))
+            raise ArgumentError(f"{type(self).__name__}: form is {self.form!r}; give {known}")
 
 
 @optimizers.register(
@@ -121,16 +119,22 @@ class Nesterov(_WithVelocity):
     v ← αv − ηg                 v ← αv + g
     θ ← θ + v                   θ ← θ − η(g + αv)
 
+    form="keras"
+    g ← ∇L(θ)
+    v ← αv − ηg
+    θ ← θ + αv − ηg
+
     with ``lr`` η >= 0, ``momentum`` α in [0, 1) and v = 0 at first. The loss that ``minimize``
     returns is the one at θ̂.
 
-    PyTorch (``nesterov=True``), optax and Keras hold the interim point as their weight. Put
-    φ = θ + αv in the lecture's form: while α is constant, φ ← φ + αv − ηg with g = ∇L(φ), which is
-    Keras's rule; while η is constant too, its v is −η times PyTorch's, and φ is PyTorch's weight.
-    So the two forms run through the same φ, and the lecture's θ is one velocity behind it.
+    PyTorch (``nesterov=True``), optax, Keras and scikit-learn (Keras's form) hold the interim point
+    as their weight. Put φ = θ + αv in the lecture's form: while α is constant, φ ← φ + αv − ηg with
+    g = ∇L(φ), which is Keras's rule; while η is constant too, its v is −η times PyTorch's, and φ is
+    PyTorch's weight. So the forms run through the same φ, and the lecture's θ is one velocity
+    behind it.
 
     Raises:
-        ArgumentError: an argument is out of its range, or form is neither of the two.
+        ArgumentError: an argument is out of its range, or form is none of the three.
 
     Source: Nesterov, A Method of Solving a Convex Programming Problem with Convergence Rate
     O(1/k²), 1983; Sutskever et al., ICML 2013, section 2; Goodfellow et al., Deep Learning, 8.3.3.
@@ -145,9 +149,11 @@ class Nesterov(_WithVelocity):
     tensor(0.0625) Variable([0.125])
     """
 
+    forms: ClassVar[tuple[str, ...]] = ("lecture", "torch", "keras")
+
     def interim(self, θ: X, slots: Slots, h: Values) -> X:
         """Where the gradient is evaluated, θ̂."""
-        return θ if self.form == "torch" else θ + h["momentum"] * slots["v"]
+        return θ + h["momentum"] * slots["v"] if self.form == "lecture" else θ
 
     def rule(self, θ: X, g: X, slots: Slots, h: Values, t: Any) -> tuple[X, Slots]:
         """The equations for one weight."""
@@ -156,4 +162,4 @@ class Nesterov(_WithVelocity):
             v = α * v + g
             return θ - η * (g + α * v), {"v": v}
         v = α * v - η * g
-        return θ + v, {"v": v}
+        return θ + (v if self.form == "lecture" else α * v - η * g), {"v": v}

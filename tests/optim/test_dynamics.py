@@ -52,7 +52,7 @@ def test_momentum_at_its_best_settings(form, κ):
         assert rate(optim.Momentum(*settings, form), 1, κ) > best + 1e-6
 
 
-@pytest.mark.parametrize("form", ["lecture", "torch"])
+@pytest.mark.parametrize("form", ["lecture", "torch", "keras"])
 @given(κ=κs)
 def test_nesterov_at_the_settings_of_strong_convexity(form, κ):
     # η = 1/L and α = (√κ − 1)/(√κ + 1) give 1 − √(μ/L) on a quadratic.
