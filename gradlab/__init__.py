@@ -34,6 +34,7 @@ _LATER = {
     "fit": "gradlab.train",
     "inspect": "gradlab.inspect",
     "interop": "gradlab.interop",
+    "sklearn": "gradlab.sklearn",
     "train": "gradlab.train",
 }
 
@@ -68,6 +69,7 @@ __all__ = [
     "nn",
     "optim",
     "schedule",
+    "sklearn",
     "train",
     "value_and_grad",
     "vjp",

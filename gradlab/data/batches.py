@@ -48,7 +48,7 @@ def batches(
     order = order.astype(np.int64)
     found: list[NDArray[np.int64]] = []
     start = 0
-    for size, count in _runs(n, batch_size, epoch):
+    for size, count in batch_runs(n, batch_size, epoch):
         if start + size * count > n:  # the last one, and smaller
             size = n - start
             count = 0 if drop_last else 1
@@ -58,10 +58,19 @@ def batches(
     return found
 
 
-def _runs(
+def batch_runs(
     n: int, batch_size: int | Callable[[float], float], epoch: int
 ) -> Iterator[tuple[int, int]]:
-    """Sizes of the batches of an epoch, each with how many there are in a row."""
+    """Sizes of the batches of an epoch, each with how many there are in a row.
+
+    The last batch may reach beyond the n rows.
+
+    Raises:
+        ArgumentError: as in ``batches``.
+
+    >>> list(batch_runs(10, 4, epoch=0))
+    [(4, 2), (4, 1)]
+    """
     if not callable(batch_size):
         size = _fixed(batch_size, n)
         yield from [(size, n // size)] + [(size, 1)] * (n % size > 0)

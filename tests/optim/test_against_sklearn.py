@@ -1,4 +1,4 @@
-"""The rules that scikit-learn's networks have, update by update, while the learning rate changes."""
+"""The rules of scikit-learn's networks, update by update, while the learning rate changes."""
 
 import math
 

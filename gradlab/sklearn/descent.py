@@ -1,0 +1,182 @@
+"""Gradient descent of an estimator: epochs over its rows, run by compiled programs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from gradlab.data import batch_runs
+from gradlab.execute import Loop
+from gradlab.graph import RandomStream
+from gradlab.graph.dtypes import Array
+from gradlab.nn import Module
+from gradlab.optim import Optimizer
+from gradlab.seeding import seed_sequence
+from gradlab.sklearn.network import Network
+from gradlab.sklearn.programs import updates
+
+SLICE_SECONDS = 0.3
+"""How long a program runs before Python, and with it Ctrl-C, has a turn."""
+FIRST_SLICE = 64
+"""Updates of the first slice, which tells how long the next may be."""
+DENSE_BYTES = 1 << 26
+"""Rows of a sparse matrix that are made dense at a time."""
+
+BatchSize = int | Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Batches of one size that follow one another in an epoch.
+
+    Attributes:
+        positions: among the epoch's rows, of shape (batches, size). What an epoch's last batch
+            lacks is filled up with rows that do not count.
+        counted: how many rows of each batch count.
+        seen: the part of the epoch that is over before each.
+    """
+
+    positions: Array
+    counted: Array
+    seen: Array
+
+
+class Descent:
+    """A network on its way down.
+
+    Args:
+        network: what is trained.
+        optimizer: by which rule.
+        x, y: the rows; x may be a sparse matrix in CSR form.
+        weights: one for each row.
+        batch_size: rows of a batch, or a function of the epochs done that gives them.
+        values: weights, slots and random streams to start from, by name; the others are as an
+            optimizer begins.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        x: Any,
+        y: Array,
+        weights: Array,
+        batch_size: BatchSize,
+        values: Mapping[str, Array],
+    ) -> None:
+        self.optimizer = optimizer
+        self.x, self.y, self.weights = x, y, weights
+        self.batch_size = batch_size
+        self._program = updates(network, optimizer)
+        variables = self._program.variables
+        self._values = {variable: variable.numpy() for variable in variables.values()}
+        self._values |= {variables[name]: value for name, value in values.items()}
+        self._planned: tuple[int, list[Batches]] = (-1, [])
+        self._loops: dict[int, Loop] = {}
+
+    @property
+    def values(self) -> dict[str, Array]:
+        """Weights, slots and random streams by name."""
+        return {name: self._values[v] for name, v in self._program.variables.items()}
+
+    def run(
+        self, orders: Sequence[Array], first: int, rates: Sequence[float], alpha: float
+    ) -> list[float]:
+        """Train for one epoch after another; the mean loss of each.
+
+        It ends with a loss that is not finite.
+
+        Args:
+            orders: the rows in each epoch's order.
+            first: epochs done before; schedules go by it.
+            rates: what the learning rate is multiplied by in each epoch.
+            alpha: strength of the penalty.
+        """
+        plan = [(e, batches) for e in range(len(orders)) for batches in self._batches(first + e)]
+        losses = np.zeros(len(orders))
+        for size, group in groupby(plan, lambda part: part[1].positions.shape[1]):
+            parts = list(group)
+            rows = np.concatenate([orders[e][b.positions] for e, b in parts])
+            counted = np.concatenate([b.counted for _, b in parts])
+            epochs = np.repeat([e for e, _ in parts], [len(b.counted) for _, b in parts])
+            times = first + epochs + np.concatenate([b.seen for _, b in parts])
+            hyper = self.optimizer.over(times)
+            hyper["lr"] = hyper["lr"] * np.asarray(rates)[epochs]
+            numbers = np.stack([*hyper.values(), np.full(len(rows), alpha), counted], axis=1)
+            found = self._run(size, rows, numbers)
+            share = counted[: len(found)] / len(self.y)
+            losses += np.bincount(epochs[: len(found)], found * share, len(orders))
+            if not np.isfinite(found[-1]):
+                break
+        return [float(loss) for loss in losses]
+
+    def _batches(self, epoch: int) -> list[Batches]:
+        """The batches of an epoch."""
+        if self._planned[0] == epoch or (self._planned[1] and not callable(self.batch_size)):
+            return self._planned[1]
+        found, n, start = [], len(self.y), 0
+        for size, count in batch_runs(n, self.batch_size, epoch):
+            positions = np.arange(start, start + size * count)
+            counted = np.full(count, size)
+            counted[-1] -= max(0, start + size * count - n)
+            positions[positions >= n] = start
+            firsts = start + size * np.arange(count)
+            found.append(Batches(positions.reshape(count, size), counted, firsts / n))
+            start += size * count
+        self._planned = (epoch, found)
+        return found
+
+    def _run(self, size: int, rows: Array, numbers: Array) -> Array:
+        """Updates over batches of one size, a slice at a time; their losses."""
+        loop = self._loop(size)
+        losses: list[Array] = []
+        done, length = 0, FIRST_SLICE
+        while done < len(rows):
+            part = slice(done, done + self._most(size, length))
+            start = time.perf_counter()
+            over, indices = self._data(loop, rows[part])
+            new, (found, finite) = over.run_from(self._values, indices, numbers[part])
+            self._values |= new
+            losses.append(found)
+            if not finite[-1]:
+                break
+            done += len(found)
+            seconds = max(time.perf_counter() - start, 1e-9)
+            length = max(1, int(len(found) * min(8.0, SLICE_SECONDS / seconds)))
+        return np.concatenate(losses)
+
+    def _loop(self, size: int) -> Loop:
+        if size not in self._loops:
+            loop = self._program.loop(size)
+            dense = isinstance(self.x, np.ndarray)
+            self._loops[size] = loop.over([self.x, self.y, self.weights]) if dense else loop
+        return self._loops[size]
+
+    def _most(self, size: int, updates: int) -> int:
+        """How many of so many updates are run at once; fewer if their rows are made dense."""
+        if isinstance(self.x, np.ndarray):
+            return updates
+        row: int = self.x.shape[1] * self.x.dtype.itemsize
+        return max(1, min(updates, DENSE_BYTES // (size * row)))
+
+    def _data(self, loop: Loop, rows: Array) -> tuple[Loop, Array]:
+        """What the updates run over, and the numbers of the rows there."""
+        if isinstance(self.x, np.ndarray):
+            return loop, rows
+        chosen = rows.ravel()
+        data = [self.x[chosen].toarray(), self.y[chosen], self.weights[chosen]]
+        return loop.over(data), np.arange(rows.size).reshape(rows.shape)
+
+
+def fresh_streams(model: Module, seed: int) -> dict[str, Array]:
+    """Random streams of a model, which dropout draws from, by name."""
+    values: dict[str, Array] = {}
+    for path in model.named_streams():
+        stream = RandomStream(seed_sequence(seed, "nets", path))
+        values |= {f"{path}.key": stream.key.numpy(), f"{path}.count": stream.count.numpy()}
+    return values

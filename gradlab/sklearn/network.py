@@ -1,0 +1,121 @@
+"""The network of an estimator: its layers, and what it is trained and judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+import gradlab.graph as graph
+from gradlab.graph import Tensor
+from gradlab.graph.dtypes import Array
+from gradlab.nn import (
+    MLP,
+    Linear,
+    activations,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the last layer's values z stand for, by scikit-learn's name of its activation.
+
+    Attributes:
+        errors: the loss of each row, from z and the targets; its gradient by z is p − y.
+        predict: p from z.
+        mean: whether scikit-learn shows the loss divided by the number of outputs.
+    """
+
+    errors: Callable[[Tensor, Tensor], Tensor]
+    predict: Callable[[Tensor], Tensor]
+    mean: bool = False
+
+
+def _logistic(z: Tensor, y: Tensor) -> Tensor:
+    return binary_cross_entropy_with_logits(z, y, "none").sum(axis=1)
+
+
+def _squared(z: Tensor, y: Tensor) -> Tensor:
+    return 0.5 * graph.square(z - y).sum(axis=1)
+
+
+def _poisson(z: Tensor, y: Tensor) -> Tensor:
+    """Half the Poisson deviance, y log(y/p) − y + p with p = eᶻ."""
+    positive = graph.where(y > 0, y, 1.0)
+    return (y * (graph.log(positive) - z) - y + graph.exp(z)).sum(axis=1)
+
+
+OUTPUTS = {
+    "softmax": Output(lambda z, y: cross_entropy(z, y, "none"), graph.softmax),
+    "logistic": Output(_logistic, graph.sigmoid),
+    "identity": Output(_squared, lambda z: z, mean=True),
+    "exp": Output(_poisson, graph.exp),
+}
+
+ACTIVATIONS = {"logistic": "sigmoid"}
+"""scikit-learn's names, where gradlab has another."""
+
+
+def linear(model: MLP) -> list[Linear]:
+    """The layers that have weights."""
+    return [layer for layer in model if isinstance(layer, Linear)]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers and output: all that a compiled program depends on, beside the size of a batch.
+
+    Attributes:
+        sizes: (in, h₁, ..., out).
+        activations: of each hidden layer, as texts.
+        dropout: of each hidden layer.
+        output: a key of ``OUTPUTS``.
+        dtype: of the weights.
+    """
+
+    sizes: tuple[int, ...]
+    activations: tuple[str, ...]
+    dropout: tuple[float, ...]
+    output: str
+    dtype: str
+
+    def model(self) -> MLP:
+        """A new model."""
+        return MLP(self.sizes, self._names(), self.dropout, dtype=self.dtype)
+
+    def losses(
+        self, model: MLP, x: Tensor, y: Tensor, weights: Tensor, alpha: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The objective, and the loss as scikit-learn shows it.
+
+        J = (Σᵢ wᵢ ℓᵢ + ½ α ‖W‖²) / Σᵢ wᵢ over the rows i of a batch and the weights W of all
+        layers, without the biases. scikit-learn shows the squared error as the mean over the
+        outputs, while its gradient, as ours, is that of their sum.
+        """
+        output = OUTPUTS[self.output]
+        total = weights.sum()
+        error = (output.errors(model(x), y) * weights).sum() / total
+        squares = [graph.square(layer.weight).sum() for layer in linear(model)]
+        penalty = 0.5 * alpha * sum(squares[1:], squares[0]) / total
+        shown = error / self.sizes[-1] if output.mean else error
+        return error + penalty, shown + penalty
+
+    def predict(self, x: Array, coefs: Sequence[Array], intercepts: Sequence[Array]) -> Array:
+        """The outputs for rows, dense or sparse: p, of shape (rows, outputs)."""
+        # By the same ops as in training, but layer by layer, as a sparse matrix comes as it is.
+        for name, coef, intercept in zip(self._names(), coefs, intercepts, strict=False):
+            z = Tensor(x @ coef + intercept)
+            x = activations.build(name)(z).numpy()
+        z = Tensor(x @ coefs[-1] + intercepts[-1])
+        return np.array(OUTPUTS[self.output].predict(z))
+
+    def parameters(self) -> list[str]:
+        """Names of the parameters: weight and bias of each layer in turn."""
+        return list(self.model().named_parameters())
+
+    def _names(self) -> list[str]:
+        """Its activations, by gradlab's names."""
+        return [ACTIVATIONS.get(name, name) for name in self.activations]
