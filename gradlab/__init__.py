@@ -21,7 +21,7 @@ from gradlab.graph import *  # noqa: F403
 from gradlab.graph import __all__ as _graph
 
 if TYPE_CHECKING:
-    from gradlab import data, inspect, interop, train
+    from gradlab import data, inspect, interop, sklearn, train
     from gradlab.inspect import draw, explain
     from gradlab.train import Trainer, fit  # type: ignore[no-redef]  # the package has a module fit
 

@@ -25,11 +25,11 @@ from gradlab.optim.hyper import Hyperparameters
 from gradlab.sklearn.network import Network
 
 KEPT = 64
-"""Programs kept; the one longest unused goes first."""
+"""How many are kept; the one longest unused goes first."""
 
 
 class Programs:
-    """Programs by what they depend on, for all threads of a process.
+    """What is made once, by what it depends on, for all threads of a process.
 
     Attributes:
         made: how many were made so far.
@@ -38,10 +38,10 @@ class Programs:
     def __init__(self) -> None:
         self.made = 0
         self._known: OrderedDict[Hashable, Any] = OrderedDict()
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """The program of a key, made if there is none."""
+        """What belongs to a key, made if it is not there."""
         with self._lock:
             if key not in self._known:
                 self._known[key] = make()
@@ -53,6 +53,7 @@ class Programs:
 
 
 programs = Programs()
+_steps = Programs()
 
 
 class Updates:
@@ -77,8 +78,7 @@ class Updates:
         hyperparameters, the strength of the penalty, and how many rows of the batch count: the
         others fill up an epoch's last batch. Emitted are the loss and whether it is finite.
         """
-        key = (self.network, form(self.optimizer), rows)
-        found: Loop = programs.get(key, lambda: self._compiled(rows))
+        found: Loop = programs.get((self, rows), lambda: self._compiled(rows))
         return found
 
     def _compiled(self, rows: int) -> Loop:
@@ -108,7 +108,7 @@ class Updates:
 def updates(network: Network, optimizer: Optimizer) -> Updates:
     """The updates of a network by an optimizer, whatever its hyperparameters' values."""
     key = (network, form(optimizer))
-    found: Updates = programs.get(key, lambda: Updates(network, optimizer))
+    found: Updates = _steps.get(key, lambda: Updates(network, optimizer))
     return found
 
 

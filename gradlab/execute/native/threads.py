@@ -18,6 +18,9 @@ Y = TypeVar("Y")
 def thread_count() -> int:
     """How many threads programs may use: GRADLAB_THREADS, or else the cores of this process.
 
+    Without it, no more than OMP_NUM_THREADS: joblib, for one, sets that in its workers, so that
+    all of them together use each core once.
+
     Raises:
         ArgumentError: GRADLAB_THREADS is no whole number from 1.
 
@@ -30,9 +33,11 @@ def thread_count() -> int:
             raise ArgumentError(f"GRADLAB_THREADS={asked!r}: give a whole number from 1")
         return int(asked)
     try:
-        return len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not every system can say which cores a process may use
-        return os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+    most = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(most)) if most.isdecimal() and int(most) else cores
 
 
 _lock = threading.Lock()

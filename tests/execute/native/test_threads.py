@@ -13,6 +13,17 @@ from gradlab.execute.native import threads
 from gradlab.execute.native.threads import each, thread_count, together
 
 
+@pytest.mark.parametrize(
+    ("most", "threads"), [("1", 1), ("1000", None), ("none", None), ("0", None)]
+)
+def test_without_a_number_of_its_own_it_keeps_to_that_of_openmp(monkeypatch, most, threads):
+    monkeypatch.delenv("GRADLAB_THREADS", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cores = thread_count()
+    monkeypatch.setenv("OMP_NUM_THREADS", most)
+    assert thread_count() == (threads or cores)
+
+
 @pytest.mark.parametrize(("asked", "found"), [("1", 1), ("3", 3), ("64", 64)])
 def test_the_environment_says_how_many(asked, found, monkeypatch):
     monkeypatch.setenv("GRADLAB_THREADS", asked)
