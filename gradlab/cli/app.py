@@ -14,7 +14,9 @@ from gradlab.cli.listing import list_rows
 from gradlab.cli.prediction import predict
 from gradlab.cli.sampling import sample
 from gradlab.cli.schedules import schedules_app
+from gradlab.cli.selecting import select_weights
 from gradlab.cli.showing import show
+from gradlab.cli.studies import studies_app
 from gradlab.cli.training import train
 from gradlab.errors import GradlabError
 
@@ -36,7 +38,9 @@ app.command()(sample)
 app.command("list")(list_rows)
 app.command()(show)
 app.command()(export)
+app.command("select-weights")(select_weights)
 app.add_typer(schedules_app, name="schedules")
+app.add_typer(studies_app, name="studies")
 
 
 def main() -> None:

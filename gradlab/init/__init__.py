@@ -19,6 +19,8 @@ from gradlab.init.named import initialize
 from gradlab.init.orthogonal import Orthogonal
 from gradlab.init.plain import Constant, Identity, Normal, Uniform, Zeros
 from gradlab.init.scaling import VarianceScaling
+from gradlab.init.select import Selection, SelectWeights
+from gradlab.init.select_report import SelectionReport
 from gradlab.init.truncated import TruncatedNormal
 
 __all__ = [
@@ -28,6 +30,9 @@ __all__ = [
     "Initializer",
     "Normal",
     "Orthogonal",
+    "SelectWeights",
+    "Selection",
+    "SelectionReport",
     "TorchDefault",
     "TruncatedNormal",
     "Uniform",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from gradlab.errors import ShapeError
+from gradlab.graph import Variable
 from gradlab.graph.op import Shape
 
 Fans = tuple[int, int]
@@ -28,3 +30,17 @@ def fans(shape: Shape) -> Fans:
         )
     kernel = math.prod(shape[2:])
     return shape[1] * kernel, shape[0] * kernel
+
+
+def layer_fans(path: str, parameters: Mapping[str, Variable]) -> Fans | None:
+    """Fans of the weight beside a bias; None: the parameter's own shape tells them, if any."""
+    if not is_bias(path, parameters[path]):
+        return None
+    layer, dot, name = path.rpartition(".")
+    weight = parameters.get(layer + dot + name.replace("bias", "weight"))
+    return fans(weight.shape) if weight is not None and weight.ndim >= 2 else None
+
+
+def is_bias(path: str, parameter: Variable) -> bool:
+    """Whether a parameter is a bias: a vector with "bias" in its name."""
+    return parameter.ndim == 1 and "bias" in path.rpartition(".")[2]

@@ -6,17 +6,16 @@ import fnmatch
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from gradlab.errors import ArgumentError, ShapeError
+from gradlab.errors import ArgumentError
 from gradlab.graph import Variable
+from gradlab.graph.dtypes import Array
 from gradlab.init.base import Initializer, initializers
-from gradlab.init.fan import Fans, fans
+from gradlab.init.fan import is_bias
 from gradlab.init.plain import Zeros
 from gradlab.nn import Embedding, Module, Norm
-from gradlab.seeding import stream
 
 Scheme = str | Mapping[str, Any] | Initializer
+ZEROS = Zeros()
 
 
 def initialize(
@@ -31,7 +30,8 @@ def initialize(
     Parameters of two or more axes, (out, in, *kernel), get the scheme. Biases (vectors with "bias"
     in their names) get zeros, unless the scheme draws them too, as "torch_default" does. Those of
     normalizations (``nn.Norm``) get zeros whatever the scheme, and their weights, like all others,
-    keep their values: they start at 1. Row ``padding_idx`` of an ``Embedding`` is 0.
+    keep their values: they start at 1. Row ``padding_idx`` of an ``Embedding`` is 0. A scheme that
+    has values for all of these, "select_weights", gives them, and those of buffers.
     Each parameter has a random stream of its own, which depends on seed and path alone, so adding
     a layer never changes the draws of another.
 
@@ -55,6 +55,19 @@ def initialize(
     >>> model[0].bias.numpy().max(), model[2].bias
     (np.float32(0.0), Variable([0.5, 0.5], name='2.bias'))
     """
+    variables = model.named_variables()
+    for path, value in first_values(model, scheme, seed, patterns=patterns).items():
+        variables[path].assign(value)
+
+
+def first_values(
+    model: Module,
+    scheme: Scheme = "kaiming_uniform",
+    seed: int = 0,
+    *,
+    patterns: Mapping[str, Scheme] | None = None,
+) -> dict[str, Array]:
+    """The values that ``initialize`` assigns, by path."""
     parameters = model.named_parameters()
     general = _resolved(scheme)
     special = {pattern: _resolved(chosen) for pattern, chosen in (patterns or {}).items()}
@@ -65,22 +78,20 @@ def initialize(
             )
     modules = model.named_modules().values()
     of_norms = {v for m in modules if isinstance(m, Norm) for v in m.parameters()}
-    padding = {m.weight: m.padding_idx for m in modules if isinstance(m, Embedding)}
-    values = {}
+    shares: dict[int, tuple[Initializer, dict[str, Variable]]] = {}
     for path, parameter in parameters.items():
-        rule = None if parameter in of_norms else general
+        rule = None if parameter in of_norms and not general.draws_all else general
         chosen = _chosen(path, parameter, rule, special)
         if chosen is not None:
-            rng = stream(seed, "init", path)
-            try:
-                value = np.array(chosen(parameter.shape, rng, _layer_fans(path, parameters)))
-            except ShapeError as error:
-                raise ShapeError(f"{path}: {error}") from None
-            if padding.get(parameter) is not None:
-                value[padding[parameter]] = 0
-            values[path] = value
-    for path, value in values.items():
-        parameters[path].assign(value)
+            shares.setdefault(id(chosen), (chosen, {}))[1][path] = parameter
+    values: dict[str, Array] = {}
+    for chosen, share in shares.values():
+        values |= chosen.draw(model, share, seed)
+    padding = {m.weight: m.padding_idx for m in modules if isinstance(m, Embedding)}
+    for path, parameter in parameters.items():
+        if path in values and padding.get(parameter) is not None:
+            values[path][padding[parameter]] = 0
+    return values
 
 
 def _resolved(scheme: Scheme) -> Initializer:
@@ -100,22 +111,9 @@ def _chosen(
     if matching:
         return matching[-1]
     if general is None:
-        return Zeros() if "bias" in path.rpartition(".")[2] else None
-    if parameter.ndim >= 2:
+        return ZEROS if "bias" in path.rpartition(".")[2] else None
+    if parameter.ndim >= 2 or general.draws_all:
         return general
-    if _is_bias(path, parameter):
-        return general if general.draws_biases else Zeros()
+    if is_bias(path, parameter):
+        return general if general.draws_biases else ZEROS
     return None
-
-
-def _is_bias(path: str, parameter: Variable) -> bool:
-    return parameter.ndim == 1 and "bias" in path.rpartition(".")[2]
-
-
-def _layer_fans(path: str, parameters: Mapping[str, Variable]) -> Fans | None:
-    """Fans of the weight beside a bias; None: the parameter's own shape tells them, if any."""
-    if not _is_bias(path, parameters[path]):
-        return None
-    layer, dot, name = path.rpartition(".")
-    weight = parameters.get(layer + dot + name.replace("bias", "weight"))
-    return fans(weight.shape) if weight is not None and weight.ndim >= 2 else None

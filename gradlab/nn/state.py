@@ -10,6 +10,7 @@ import numpy as np
 from gradlab.errors import ArgumentError, DTypeError, ShapeError
 from gradlab.graph import Variable
 from gradlab.graph.dtypes import Array, DType
+from gradlab.weight_files import as_array
 
 SHOWN = 5
 """Names that an error lists before it counts the rest."""
@@ -52,25 +53,6 @@ def fitted(
             if not np.array_equal(arrays[first], arrays[other], equal_nan=True):
                 raise ArgumentError(f"{first} and {other} are one Variable here, but differ")
     return {v: _converted(named[0], arrays[named[0]], v.dtype) for v, named in given.items()}
-
-
-def as_array(path: str, value: Any) -> Array:
-    """An array of numbers, from an array or a tensor of any library; PyTorch's halves as float32.
-
-    Raises:
-        DTypeError: what came is no array of numbers.
-    """
-    try:
-        # A parameter of PyTorch gives its numbers only without its history, and from the CPU.
-        if hasattr(value, "detach"):
-            value = value.detach().cpu()
-            value = value.float() if str(value.dtype).endswith("float16") else value
-        array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DTypeError(f"{path} does not convert to an array: {error}") from error
-    if array.dtype.kind not in "fiub":
-        raise DTypeError(f"{path} holds {array.dtype}, not numbers")
-    return array
 
 
 def _converted(path: str, array: Array, dtype: DType) -> Array:

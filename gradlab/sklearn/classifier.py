@@ -22,8 +22,8 @@ from gradlab.sklearn.estimator import FLOATS, Estimator, has_updates, keep_setti
 class MLPClassifier(ClassifierMixin, Estimator):
     """Multi-layer perceptron classifier: ``sklearn.neural_network.MLPClassifier``, compiled.
 
-    J(θ) = (Σᵢ wᵢ ℓ(pᵢ, yᵢ) + ½ α Σ‖W‖²) / Σᵢ wᵢ over the rows i of a batch, with ℓ the cross-entropy
-    of the softmax, or of the logistic function for two classes and for several labels.
+    J(θ) = (Σᵢ wᵢ ℓ(pᵢ, yᵢ) + ½ α Σ‖W‖²) / Σᵢ wᵢ over the rows i of a batch, where ℓ is the
+    cross-entropy of the softmax, or of the logistic function for two classes and several labels.
 
     Parameters, attributes, random draws and rules for stopping are scikit-learn's: with the same
     ``random_state`` it takes the same path, to rounding.

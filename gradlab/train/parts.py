@@ -84,8 +84,10 @@ def kind_of(preprocess: Preprocess | ArrayPreprocess) -> str:
     return preprocess.kind if isinstance(preprocess, ArrayPreprocess) else "table"
 
 
-def make_model(config: Config, preprocess: Preprocess | ArrayPreprocess) -> Module:
-    """The network of an experiment, initialized.
+def make_model(
+    config: Config, preprocess: Preprocess | ArrayPreprocess, initialized: bool = True
+) -> Module:
+    """The network of an experiment, initialized, unless it gets its weights from elsewhere.
 
     Raises:
         ArgumentError: an unknown model, or one that does not fit the data.
@@ -105,7 +107,8 @@ def make_model(config: Config, preprocess: Preprocess | ArrayPreprocess) -> Modu
     scheme, patterns = getattr(model, "init_scheme", (INIT, {}))
     if config.init is not None:
         scheme, patterns = config.init, {}
-    initialize(model, scheme, config.seed, patterns=patterns)
+    if initialized:
+        initialize(model, scheme, config.seed, patterns=patterns)
     return with_images(model, config.augment, preprocess)
 
 

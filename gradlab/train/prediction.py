@@ -64,7 +64,7 @@ class TrainedNetwork:
         if not folder.finished:
             raise RunError(f"{path} has no finished training; run: gradlab train --resume {path}")
         preprocess = restore_preprocess(folder.read(PREPROCESS))
-        model = make_model(config, preprocess)
+        model = make_model(config, preprocess, initialized=False)
         model.load_state_dict(load_arrays(folder.path / MODEL)[0])
         return TrainedNetwork(config, preprocess, model)
 

@@ -14,6 +14,7 @@ REQUIRED = {
     "constant": "constant(value=0.5)",
     "normal": "normal(std=0.1)",
     "truncated_normal": "truncated_normal(std=0.1)",
+    "select_weights": {"name": "select_weights", "teacher": nn.MLP((4, 12, 3))},
 }
 REQUIRED["uniform"] = "uniform(low=-1, high=1)"
 
@@ -26,7 +27,7 @@ def test_every_scheme_fills_a_model(name):
     initialize(model, scheme, seed=1)
     first = model.state_dict()
     assert all(not np.array_equal(first[k], before[k]) for k in before)
-    drawn = name == "torch_default"
+    drawn = name in ("torch_default", "select_weights")
     assert first["0.bias"].any() == drawn
     initialize(model, initializers.build(scheme), seed=1)
     assert all(np.array_equal(v, first[k]) for k, v in model.state_dict().items())

@@ -43,7 +43,7 @@ EXPECTED = {
     "kaiming_normal(mode='fan_out')": stats.norm(scale=math.sqrt(2 / OUT)),
     "kaiming_uniform(gain=1)": uniform(math.sqrt(3 / IN)),
 }
-NOT_RANDOM = {"constant", "zeros", "identity", "identical", "orthogonal"}
+NOT_RANDOM = {"constant", "zeros", "identity", "identical", "orthogonal", "select_weights"}
 
 
 def test_every_row_is_tested():

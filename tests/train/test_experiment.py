@@ -40,7 +40,8 @@ def named(setting, registry):
         *named("optimizer", optim.optimizers),
         *named("schedule", schedule.schedules),
         *named("batch_schedule", schedule.schedules),
-        *named("init", init.initializers),
+        # Weights are selected from a file, in tests/cli/test_selecting.py.
+        *named("init", [name for name in init.initializers if name != "select_weights"]),
         *named("activation", nn.activations),
         *named("data", [n for n, row in data.datasets.items() if "data_dir" not in row.parameters]),
     ],

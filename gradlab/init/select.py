@@ -1,0 +1,281 @@
+"""SelectWeights, an initialization from the weights of a larger model."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from gradlab.errors import ArgumentError, DTypeError, ShapeError, one_of
+from gradlab.graph import Variable
+from gradlab.graph.dtypes import Array
+from gradlab.graph.op import Shape
+from gradlab.init.base import Initializer, initializers
+from gradlab.init.fan import Fans
+from gradlab.init.named import Scheme, first_values
+from gradlab.init.select_axes import axes_of
+from gradlab.init.select_head import head_of
+from gradlab.init.select_indices import ELEMENTS, LAYERS, Elements, Layers
+from gradlab.init.select_layers import Pairing, pair, translated
+from gradlab.init.select_part import Cut, Part, transposed
+from gradlab.init.select_report import Left, Selected, SelectionReport
+from gradlab.init.select_teacher import Teacher, teacher_of
+from gradlab.nn import Module
+from gradlab.seeding import stream
+
+
+class Selection(NamedTuple):
+    """First values of a model by path, and what was selected from where."""
+
+    values: dict[str, Array]
+    report: SelectionReport
+
+
+@initializers.register(
+    "select_weights",
+    formula="w = teacher's w[I, J, ...]",
+    paper="Xu et al., ICLR 2024, section 3",
+)
+@dataclass(frozen=True)
+class SelectWeights(Initializer):
+    """Weight selection: a model starts with a part of the weights of a larger one.
+
+    w = W[I₁, I₂, ...] for a tensor of the student and the teacher's of the same name, with indices
+    that depend on nothing but the two lengths of an axis. So all that writes and reads one stream
+    of the network, the residual one for example, uses the same. Of t units, s are taken:
+
+    - "uniform": i · t/s if s divides t, else round(i · (t − 1)/(s − 1)), i = 0, ..., s − 1;
+    - "consecutive": the first s;
+    - "random": s random ones, in their order, by the seed.
+
+    Heads of attention are chosen as wholes by the same rule, and units within them if they are
+    larger in the teacher; queries, keys and values that lie in one tensor, and the gates of an
+    LSTM, are each cut alike. Where a convolution's output is flattened, whole channels are taken.
+    Biases, normalizations and their running statistics follow. Kernels, places of a
+    flattened image and rows of a vocabulary must be as many as the teacher's. Of embeddings of
+    places the first are taken.
+
+    Where the teacher has more layers of a kind, "first", "last", or "uniform" (by the rule above)
+    chooses among them; a first block of a stage that changes the width stays the first, as do the
+    first and last of linear or convolutional layers in a row.
+
+    Args:
+        teacher: a Module, a PyTorch module, a weights file (.safetensors, of which only what is
+            selected is read, or .pt, .pth, .bin or .ckpt), or arrays by name.
+        layers: "first", "last" or "uniform".
+        elements: "uniform", "consecutive" or "random".
+        mapping: patterns of the student's names to patterns of the teacher's, where they differ, as
+            {"blocks.*.mlp.fc1.*": "layers.*.linear1.*"}: a * stands for any text, each for its
+            counterpart. A prefix before all names, such as "model.", needs none.
+        skip: shell patterns of tensors that are not selected, beside the head.
+        select_head: whether the head, the layer that makes the outputs, is selected too.
+        otherwise: the scheme for what is not selected; the model's own ``init_scheme``, or
+            "kaiming_uniform", if not given.
+        teacher_heads: number of heads in the teacher's attention, if it is not a module that says
+            it; if not given, its heads are taken to be as large as the student's.
+
+    Raises:
+        ArgumentError: an unknown policy, a pattern that matches nothing, a tensor that the teacher
+            lacks, or fewer layers there.
+        ShapeError: a tensor with another number of axes, or too small, in the teacher.
+        DataError: a file that is missing or damaged. Nothing is changed in any case.
+
+    Source: Xu et al., Initializing Models with Larger Ones, ICLR 2024, section 3. There striding
+    goes over all features of an attention at once, and takes channels from within heads.
+
+    >>> from gradlab.init import initialize
+    >>> from gradlab.nn import MLP
+    >>> teacher, student = MLP((4, 16, 16, 3)), MLP((4, 8, 8, 3))
+    >>> initialize(student, SelectWeights(teacher))
+    >>> bool((student[2].weight.numpy() == teacher[2].weight.numpy()[::2, ::2]).all())
+    True
+    >>> print(SelectWeights(teacher, elements="consecutive").select(student).report)
+    4 of 6 tensors, 112 of 139 numbers, selected from MLP: layers first, elements consecutive
+    <BLANKLINE>
+    student   shape  teacher   shape  selected
+    0.weight  8×4    0.weight  16×4   first 8 of 16, all 4
+    0.bias    8      0.bias    16     first 8 of 16
+    2.weight  8×8    2.weight  16×16  first 8 of 16, first 8 of 16
+    2.bias    8      2.bias    16     first 8 of 16
+    4.weight  3×8    -                head, left to kaiming_uniform
+    4.bias    3      -                head, left to kaiming_uniform
+    """
+
+    draws_biases: ClassVar[bool] = True
+    draws_all: ClassVar[bool] = True
+
+    teacher: Any = field(repr=False)
+    layers: Layers = "first"
+    elements: Elements = "uniform"
+    mapping: Mapping[str, str] | None = None
+    skip: Sequence[str] = ()
+    select_head: bool = False
+    otherwise: Scheme | None = None
+    teacher_heads: int | None = None
+
+    def __post_init__(self) -> None:
+        for kind, chosen, known in (
+            ("layers", self.layers, LAYERS),
+            ("elements", self.elements, ELEMENTS),
+        ):
+            if chosen not in known:
+                raise ArgumentError(one_of(f"policy of {kind}", str(chosen), known))
+        if isinstance(self.skip, str):
+            raise ArgumentError(f"skip must be a list of patterns, got the text {self.skip!r}")
+        if self.teacher_heads is not None and self.teacher_heads < 1:
+            raise ArgumentError(f"teacher_heads must be 1 or more, got {self.teacher_heads!r}")
+
+    def __call__(
+        self, shape: Shape, rng: np.random.Generator, layer_fans: Fans | None = None
+    ) -> Array:
+        """No values: a shape alone does not say which weights they would be."""
+        raise ArgumentError("weights are selected for a whole model: initialize(model, scheme)")
+
+    def draw(self, model: Module, chosen: Mapping[str, Variable], seed: int) -> dict[str, Array]:
+        """Values by path for some parameters of a model, and for the buffers beside them."""
+        return self._select(model, chosen, seed).values
+
+    def select(self, model: Module, seed: int = 0) -> Selection:
+        """First values for all parameters and buffers, and a report; the model is not changed."""
+        return self._select(model, model.named_parameters(), seed)
+
+    def _select(self, model: Module, chosen: Mapping[str, Variable], seed: int) -> Selection:
+        stream(seed, "slct")  # a seed that is none is an error even if nothing is random
+        teacher = teacher_of(self.teacher)
+        state = _with_buffers(model, chosen)
+        skipped = self._skipped(model)
+        parts, notes = self._parts(
+            model, teacher, {p: state[p] for p in state if p not in skipped}, seed
+        )
+        values = {part.tensor: _read(teacher, part, state[part.tensor]) for part in parts}
+        if not skipped.keys().isdisjoint(chosen):
+            scheme, patterns = self._rest(model)
+            others = first_values(model, scheme, seed, patterns=patterns)
+            values |= {path: others[path] for path in state if path in skipped and path in others}
+        report = SelectionReport(
+            teacher.label,
+            self.layers,
+            self.elements,
+            tuple(notes),
+            tuple(Selected(p.tensor, p.shape, p.source, p.source_shape, p.texts) for p in parts),
+            tuple(
+                Left(path, v.shape, f"{skipped[path]}, {self._start(model, v)}")
+                for path, v in state.items()
+                if path in skipped
+            ),
+        )
+        return Selection(values, report)
+
+    def _skipped(self, model: Module) -> dict[str, str]:
+        """Why each tensor that is not selected is not."""
+        names = list(model.state_paths().values())
+        head = None if self.select_head else head_of(model)
+        reasons: dict[str, str] = {}
+        for pattern in self.skip:
+            matching = [
+                named[0] for named in names if any(fnmatch.fnmatchcase(n, pattern) for n in named)
+            ]
+            if not matching:
+                raise ArgumentError(
+                    f"skip pattern {pattern!r} matches no tensor of the student; it has "
+                    f"{', '.join(named[0] for named in names[:5])}, ..."
+                )
+            reasons |= dict.fromkeys(matching, "skipped")
+        for first, *_ in names:
+            if head is not None and first.startswith(f"{head}."):
+                reasons[first] = "head"
+        return reasons
+
+    def _parts(
+        self, model: Module, teacher: Teacher, state: Mapping[str, Variable], seed: int
+    ) -> tuple[list[Part], list[str]]:
+        """Which part of which of the teacher's tensors each tensor is, and notes for the report."""
+        paths = {name: named for named in model.state_paths().values() for name in named}
+        shapes = {name: v.shape for v, named in model.state_paths().items() for name in named}
+        names = translated(self.mapping or {}, shapes, teacher.shapes)
+        pairing = pair(
+            shapes, {ours: teacher.shapes[name] for ours, name in names.items()}, self.layers
+        )
+        sources = {}
+        for path in state:
+            found = next((pairing.names[n] for n in paths[path] if n in pairing.names), None)
+            if found is None:
+                raise ArgumentError(_missing(path, teacher, pairing))
+            sources[path] = names[found]
+        axes = axes_of(model)
+        parts: dict[str, Part] = {}
+        unknown = False
+        for path, source in sources.items():
+            if transposed(source, teacher.shapes):
+                raise ShapeError(
+                    f"the teacher's {source} of shape {teacher.shapes[source]} looks transposed, "
+                    "as in Hugging Face's GPT-2: give arrays by name, with it turned"
+                )
+            heads = teacher.heads(source) or self.teacher_heads
+            shape, given = state[path].shape, teacher.shapes[source]
+            cut = Cut(path, shape, source, given, heads, self.elements, seed, parts)
+            parts[path] = cut.part(axes[path])
+            unknown |= heads is None and any(
+                f.role == "heads" for a in axes[path] for f in a.factors
+            )
+        notes = [f"layers {text}" for text in pairing.layers]
+        if unknown:
+            notes.append("heads of the teacher: taken to be as large as the student's")
+        return list(parts.values()), notes
+
+    def _rest(self, model: Module) -> tuple[Scheme, Mapping[str, Scheme]]:
+        """The scheme for what is not selected, and those for patterns."""
+        if self.otherwise is not None:
+            return self.otherwise, {}
+        own: tuple[Scheme, Mapping[str, Scheme]] = getattr(
+            model, "init_scheme", ("kaiming_uniform", {})
+        )
+        return own
+
+    def _start(self, model: Module, variable: Variable) -> str:
+        """What a tensor starts with that is not selected."""
+        if not variable.trainable:
+            return "keeps its value"
+        if self.otherwise is None and hasattr(model, "init_scheme"):
+            return "left to the model's own scheme"
+        scheme, _ = self._rest(model)
+        if isinstance(scheme, Mapping):
+            scheme = str(scheme.get("name"))
+        return f"left to {scheme if isinstance(scheme, str) else type(scheme).__name__}"
+
+
+def _with_buffers(model: Module, chosen: Mapping[str, Variable]) -> dict[str, Variable]:
+    """The chosen parameters, and the buffers of modules that have a chosen one, or none at all."""
+    parameters = model.named_parameters()
+
+    def among(path: str, names: Mapping[str, Variable]) -> bool:
+        owner = path.rpartition(".")[0]
+        return any(name.rpartition(".")[0] == owner for name in names)
+
+    return {
+        path: variable
+        for variable, (path, *_) in model.state_paths().items()
+        if path in chosen
+        or (path not in parameters and (among(path, chosen) or not among(path, parameters)))
+    }
+
+
+def _missing(path: str, teacher: Teacher, pairing: Pairing) -> str:
+    why = next((text for place, text in pairing.lacking.items() if path.startswith(place)), None)
+    if why is not None:
+        return f"{path} cannot be selected from {teacher.label}: {why}; take a smaller student"
+    return (
+        f"{path} has no counterpart in {teacher.label}, which has "
+        f"{', '.join(list(teacher.shapes)[:5])}, ...: say its name there "
+        f"(mapping={{{path!r}: ...}}), or leave it out (skip=[{path!r}])"
+    )
+
+
+def _read(teacher: Teacher, part: Part, variable: Variable) -> Array:
+    array = teacher.part(part.source, part.indices)
+    if not np.can_cast(array.dtype, variable.dtype, "same_kind"):
+        raise DTypeError(f"{part.source} is {array.dtype} and cannot become {variable.dtype}")
+    return array.astype(variable.dtype)
