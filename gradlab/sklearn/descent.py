@@ -23,7 +23,7 @@ from gradlab.sklearn.programs import updates
 SLICE_SECONDS = 0.3
 """How long a program runs before Python, and with it Ctrl-C, has a turn."""
 FIRST_SLICE = 64
-"""Updates of the first slice, which tells how long the next may be."""
+"""Updates of the first slice, which tells how long they take."""
 DENSE_BYTES = 1 << 26
 """Rows of a sparse matrix that are made dense at a time."""
 
@@ -55,8 +55,8 @@ class Descent:
         x, y: the rows; x may be a sparse matrix in CSR form.
         weights: one for each row.
         batch_size: rows of a batch, or a function of the epochs done that gives them.
-        values: weights, slots and random streams to start from, by name; the others are as an
-            optimizer begins.
+        parameters: weight (out, in) and bias of each layer in turn, to start from.
+        values: slots and random streams to start from, by name; others are as at the first update.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Descent:
         y: Array,
         weights: Array,
         batch_size: BatchSize,
+        parameters: Sequence[Array],
         values: Mapping[str, Array],
     ) -> None:
         self.optimizer = optimizer
@@ -76,13 +77,21 @@ class Descent:
         variables = self._program.variables
         self._values = {variable: variable.numpy() for variable in variables.values()}
         self._values |= {variables[name]: value for name, value in values.items()}
+        self._values |= zip(self._program.state.weights, parameters, strict=True)
         self._planned: tuple[int, list[Batches]] = (-1, [])
         self._loops: dict[int, Loop] = {}
+        self._pace: dict[int, float] = {}  # seconds of an update over batches of each size
+
+    @property
+    def parameters(self) -> list[Array]:
+        """Weight and bias of each layer in turn."""
+        return [self._values[variable] for variable in self._program.state.weights]
 
     @property
     def values(self) -> dict[str, Array]:
-        """Weights, slots and random streams by name."""
-        return {name: self._values[v] for name, v in self._program.variables.items()}
+        """Slots and random streams by name."""
+        variables = self._program.variables.items()
+        return {name: self._values[v] for name, v in variables if not v.trainable}
 
     def run(
         self, orders: Sequence[Array], first: int, rates: Sequence[float], alpha: float
@@ -135,9 +144,9 @@ class Descent:
         """Updates over batches of one size, a slice at a time; their losses."""
         loop = self._loop(size)
         losses: list[Array] = []
-        done, length = 0, FIRST_SLICE
+        done = 0
         while done < len(rows):
-            part = slice(done, done + self._most(size, length))
+            part = slice(done, done + self._most(size))
             start = time.perf_counter()
             over, indices = self._data(loop, rows[part])
             new, (found, finite) = over.run_from(self._values, indices, numbers[part])
@@ -146,8 +155,7 @@ class Descent:
             if not finite[-1]:
                 break
             done += len(found)
-            seconds = max(time.perf_counter() - start, 1e-9)
-            length = max(1, int(len(found) * min(8.0, SLICE_SECONDS / seconds)))
+            self._pace[size] = (time.perf_counter() - start) / len(found)
         return np.concatenate(losses)
 
     def _loop(self, size: int) -> Loop:
@@ -157,12 +165,14 @@ class Descent:
             self._loops[size] = loop.over([self.x, self.y, self.weights]) if dense else loop
         return self._loops[size]
 
-    def _most(self, size: int, updates: int) -> int:
-        """How many of so many updates are run at once; fewer if their rows are made dense."""
-        if isinstance(self.x, np.ndarray):
-            return updates
-        row: int = self.x.shape[1] * self.x.dtype.itemsize
-        return max(1, min(updates, DENSE_BYTES // (size * row)))
+    def _most(self, size: int) -> int:
+        """How many updates are run at once."""
+        pace = self._pace.get(size)
+        most = FIRST_SLICE if pace is None else int(SLICE_SECONDS / pace)
+        if not isinstance(self.x, np.ndarray):
+            row: int = self.x.shape[1] * self.x.dtype.itemsize
+            most = min(most, DENSE_BYTES // (size * row))
+        return max(1, most)
 
     def _data(self, loop: Loop, rows: Array) -> tuple[Loop, Array]:
         """What the updates run over, and the numbers of the rows there."""

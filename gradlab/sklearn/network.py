@@ -112,10 +112,6 @@ class Network:
         z = Tensor(x @ coefs[-1] + intercepts[-1])
         return np.array(OUTPUTS[self.output].predict(z))
 
-    def parameters(self) -> list[str]:
-        """Names of the parameters: weight and bias of each layer in turn."""
-        return list(self.model().named_parameters())
-
     def _names(self) -> list[str]:
         """Its activations, by gradlab's names."""
         return [ACTIVATIONS.get(name, name) for name in self.activations]

@@ -55,7 +55,7 @@ class Progress:
 
     Attributes:
         form: of the optimizer that the slots are of.
-        values: slots and random streams by name, and the weights.
+        values: slots and random streams by name.
         epochs: done with these slots.
         rate: what an adaptive learning rate has come down to, as a part of the first.
     """
@@ -76,15 +76,19 @@ def fit_stochastic(estimator: Any, network: Network, rows: Rows, incremental: bo
         if incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         rows, held_out = _split(estimator, network, rows)
-    names = network.parameters()
     optimizer = make_optimizer(estimator)
     progress = getattr(estimator, "_progress", None)
     if not incremental or progress is None or progress.form != form(optimizer):
         progress = Progress(form(optimizer), _first_draws(estimator, network))
-    progress.values |= dict(zip(names, estimator._parameters(), strict=True))
-    batch_size = _batch_size(estimator, len(rows))
     descent = Descent(
-        network, optimizer, rows.x, rows.targets, rows.weights, batch_size, progress.values
+        network,
+        optimizer,
+        rows.x,
+        rows.targets,
+        rows.weights,
+        _batch_size(estimator, len(rows)),
+        estimator._parameters(),
+        progress.values,
     )
     order, best = np.arange(len(rows)), estimator._parameters()
     limit = 1 if incremental else estimator.max_iter
@@ -97,7 +101,7 @@ def fit_stochastic(estimator: Any, network: Network, rows: Rows, incremental: bo
                 orders.append(order)
             rates = [_rate(estimator, progress, len(rows), e) for e in range(len(orders))]
             losses = descent.run(orders, progress.epochs, rates, estimator.alpha)
-            estimator._take([descent.values[name] for name in names])
+            estimator._take(descent.parameters)
             estimator._check_finite(losses)
             progress.epochs += len(losses)
             for loss in losses:
@@ -107,7 +111,7 @@ def fit_stochastic(estimator: Any, network: Network, rows: Rows, incremental: bo
                     best = estimator._parameters()
                 stopped = _is_over(estimator, progress)
     except KeyboardInterrupt:
-        estimator._take([descent.values[name] for name in names])
+        estimator._take(descent.parameters)
         warnings.warn("Training interrupted by user.", stacklevel=4)
     else:
         if estimator.n_iter_ == estimator.max_iter and not (stopped or incremental):
