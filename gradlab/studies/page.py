@@ -8,7 +8,7 @@ import shlex
 from importlib.metadata import version
 from pathlib import Path
 
-from gradlab.execute.native.threads import thread_count
+from gradlab.execute import thread_count
 from gradlab.files import replacing
 from gradlab.studies.figure import write_picture
 from gradlab.studies.study import Report, Table, studies
@@ -56,9 +56,9 @@ def page(report: Report, folder: Path) -> str:
         f"By this command, at {scale} scale, {plan.seeds} seeds:",
         f"```\n{command(report, folder)}\n```",
         f"gradlab {version('gradlab')}, Python {platform.python_version()}, "
-        f"NumPy {version('numpy')}, SciPy {version('scipy')}, GRADLAB_THREADS={thread_count()}. The "
-        "same seeds give the same numbers on the same machine with as many threads; with others, "
-        "sums are rounded in another order.",
+        f"NumPy {version('numpy')}, SciPy {version('scipy')}, "
+        f"GRADLAB_THREADS={thread_count()}. The same seeds give the same numbers on the same "
+        "machine with as many threads; with others, sums are rounded in another order.",
     ]
     return "\n\n".join(parts) + "\n"
 
