@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +17,13 @@ from sklearn.utils.validation import validate_data
 
 from gradlab.errors import ArgumentError
 from gradlab.graph.dtypes import Array
-from gradlab.sklearn.estimator import FLOATS, Estimator, has_updates, keep_settings
+from gradlab.sklearn.estimator import (
+    FLOATS,
+    Estimator,
+    all_or_nothing,
+    has_updates,
+    keep_settings,
+)
 
 
 class MLPClassifier(ClassifierMixin, Estimator):
@@ -137,17 +144,19 @@ class MLPClassifier(ClassifierMixin, Estimator):
             raise ArgumentError(
                 "class_weight 'balanced' needs all rows; give partial_fit's estimator a dictionary"
             )
-        if not hasattr(self, "classes_"):
-            if classes is None:
-                raise ArgumentError("classes must be passed on the first call to partial_fit.")
-            multilabel = type_of_target(y).startswith("multilabel")
-            self._begin_labels(y if multilabel else classes)
-        elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
-            raise ArgumentError(
-                f"classes is {classes!r}, not the same as at the last call to partial_fit, "
-                f"{self.classes_!r}"
-            )
-        return self._fit(X, y, sample_weight, incremental=True)
+        with all_or_nothing(self):
+            if not hasattr(self, "classes_"):
+                if classes is None:
+                    raise ArgumentError("classes must be passed on the first call to partial_fit.")
+                multilabel = type_of_target(y).startswith("multilabel")
+                self._begin_labels(y if multilabel else classes)
+            elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
+                raise ArgumentError(
+                    f"classes is {classes!r}, not the same as at the last call to partial_fit, "
+                    f"{self.classes_!r}"
+                )
+            self._fit(X, y, sample_weight, incremental=True)
+        return self
 
     def predict_proba(self, X: Any) -> Array:
         """Probability of each class, in the order of ``classes_``, of shape (n, classes)."""
@@ -206,7 +215,16 @@ class MLPClassifier(ClassifierMixin, Estimator):
         weights = super()._row_weights(labels, given)
         if self.class_weight is None:
             return weights
-        return np.asarray(weights * compute_sample_weight(self.class_weight, labels))
+        if not isinstance(self.class_weight, Mapping):
+            return np.asarray(weights * compute_sample_weight(self.class_weight, labels))
+        unknown = [c for c in self.class_weight if c not in self.classes_]
+        if unknown:
+            raise ArgumentError(
+                f"class_weight has {unknown[0]!r}, which is no class; there are {self.classes_}"
+            )
+        # A batch of ``partial_fit`` need not have all classes, which scikit-learn's function wants.
+        own = [self.class_weight.get(label, 1.0) for label in self.classes_.tolist()]
+        return np.asarray(weights * np.asarray(own)[np.searchsorted(self.classes_, labels)])
 
     def _decoded(self, outputs: Array) -> Any:
         outputs = outputs.ravel() if self.n_outputs_ == 1 else outputs

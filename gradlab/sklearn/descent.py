@@ -57,6 +57,9 @@ class Descent:
         batch_size: rows of a batch, or a function of the epochs done that gives them.
         parameters: weight (out, in) and bias of each layer in turn, to start from.
         values: slots and random streams to start from, by name; others are as at the first update.
+
+    Attributes:
+        interrupted: whether Ctrl-C ended the last run.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Descent:
         self._values |= zip(self._program.state.weights, parameters, strict=True)
         self._planned: tuple[int, list[Batches]] = (-1, [])
         self._loops: dict[int, Loop] = {}
+        self.interrupted = False
         self._pace: dict[int, float] = {}  # seconds of an update over batches of each size
 
     @property
@@ -96,9 +100,9 @@ class Descent:
     def run(
         self, orders: Sequence[Array], first: int, rates: Sequence[float], alpha: float
     ) -> list[float]:
-        """Train for one epoch after another; the mean loss of each.
+        """Train for one epoch after another; the mean loss of each that is over.
 
-        It ends with a loss that is not finite.
+        It ends with a loss that is not finite, which then is the last one's, and with Ctrl-C.
 
         Args:
             orders: the rows in each epoch's order.
@@ -107,7 +111,9 @@ class Descent:
             alpha: strength of the penalty.
         """
         plan = [(e, batches) for e in range(len(orders)) for batches in self._batches(first + e)]
-        losses = np.zeros(len(orders))
+        losses, left = np.zeros(len(orders)), np.zeros(len(orders), int)
+        for epoch, batches in plan:
+            left[epoch] += len(batches.counted)
         for size, group in groupby(plan, lambda part: part[1].positions.shape[1]):
             parts = list(group)
             rows = np.concatenate([orders[e][b.positions] for e, b in parts])
@@ -118,11 +124,13 @@ class Descent:
             hyper["lr"] = hyper["lr"] * np.asarray(rates)[epochs]
             numbers = np.stack([*hyper.values(), np.full(len(rows), alpha), counted], axis=1)
             found = self._run(size, rows, numbers)
-            share = counted[: len(found)] / len(self.y)
-            losses += np.bincount(epochs[: len(found)], found * share, len(orders))
-            if not np.isfinite(found[-1]):
+            done = epochs[: len(found)]
+            losses += np.bincount(done, found * counted[: len(found)] / len(self.y), len(orders))
+            left -= np.bincount(done, minlength=len(orders))
+            if self.interrupted or not np.isfinite(found[-1]):
                 break
-        return [float(loss) for loss in losses]
+        over = (left == 0) | ~np.isfinite(losses)
+        return [float(loss) for loss in losses[over]]
 
     def _batches(self, epoch: int) -> list[Batches]:
         """The batches of an epoch."""
@@ -149,14 +157,18 @@ class Descent:
             part = slice(done, done + self._most(size))
             start = time.perf_counter()
             over, indices = self._data(loop, rows[part])
-            new, (found, finite) = over.run_from(self._values, indices, numbers[part])
+            try:
+                new, (found, finite) = over.run_from(self._values, indices, numbers[part])
+            except KeyboardInterrupt:
+                self.interrupted = True
+                break
             self._values |= new
             losses.append(found)
+            done += len(found)
             if not finite[-1]:
                 break
-            done += len(found)
             self._pace[size] = (time.perf_counter() - start) / len(found)
-        return np.concatenate(losses)
+        return np.concatenate([np.zeros(0), *losses])
 
     def _loop(self, size: int) -> Loop:
         if size not in self._loops:

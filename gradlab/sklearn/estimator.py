@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from gradlab.init import initialize
 from gradlab.sklearn.lbfgs import lbfgs
 from gradlab.sklearn.network import Network
 from gradlab.sklearn.settings import check, for_each_layer, hidden_sizes
-from gradlab.sklearn.stochastic import Rows, fit_stochastic
+from gradlab.sklearn.stochastic import Rows, begin_curves, fit_stochastic
 
 FLOATS = (np.float64, np.float32)
 
@@ -27,6 +28,18 @@ def keep_settings(estimator: Any, given: Mapping[str, Any]) -> None:
     """Keep what ``__init__`` was given (its ``locals()``), as scikit-learn wants it: untouched."""
     for name in estimator._get_param_names():
         setattr(estimator, name, given[name])
+
+
+@contextmanager
+def all_or_nothing(estimator: Any) -> Iterator[None]:
+    """Let an estimator that cannot be fitted be as it was before."""
+    before = {k: list(v) if isinstance(v, list) else v for k, v in vars(estimator).items()}
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 def has_updates(estimator: Any) -> bool:
@@ -62,7 +75,7 @@ class Estimator(BaseEstimator):
 
     def _row_weights(self, labels: Array, given: Array | None) -> Array:
         """What each row counts in training."""
-        return np.ones(len(labels)) if given is None else given
+        return np.ones(labels.shape[0]) if given is None else given
 
     # --- scikit-learn's methods ---------------------------------------------------------------
 
@@ -77,7 +90,9 @@ class Estimator(BaseEstimator):
         Raises:
             ValueError: settings or data that do not fit, or weights that stop being finite.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        with all_or_nothing(self):
+            self._fit(X, y, sample_weight, incremental=False)
+        return self
 
     def predict(self, X: Any) -> Any:
         """Classes or values for rows X."""
@@ -90,7 +105,7 @@ class Estimator(BaseEstimator):
 
     # --- fitting ------------------------------------------------------------------------------
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> None:
         check(self)
         hidden = hidden_sizes(self)
         activations = for_each_layer(self, "activation", len(hidden))
@@ -121,7 +136,6 @@ class Estimator(BaseEstimator):
         else:
             fit_stochastic(self, network, rows, incremental)
         self._check_finite([*self.coefs_, *self.intercepts_])
-        return self
 
     def _begin(self, network: Network) -> None:
         """First weights, and nothing learned yet."""
@@ -129,11 +143,7 @@ class Estimator(BaseEstimator):
         self.t_ = 0
         self.coefs_, self.intercepts_ = self._first_weights(network)
         if self.solver != "lbfgs":
-            self.loss_curve_: list[float] = []
-            self._no_improvement_count = 0
-            self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-            self.best_validation_score_ = -math.inf if self.early_stopping else None
-            self.best_loss_ = None if self.early_stopping else math.inf
+            begin_curves(self)
 
     def _first_weights(self, network: Network) -> tuple[list[Array], list[Array]]:
         """As scikit-learn draws them, in the same order, unless ``init`` says otherwise."""
@@ -144,8 +154,9 @@ class Estimator(BaseEstimator):
             drawn = [variable.numpy() for variable in model.parameters()]
             return [w.T.copy() for w in drawn[::2]], [b.copy() for b in drawn[1::2]]
         # Glorot and Bengio's, for biases too; a third of the variance behind the logistic function.
-        factors = [2.0 if name == "logistic" else 6.0 for name in network.activations]
-        for i, factor in enumerate([*factors, factors[-1] if factors else 6.0]):
+        names = [*network.activations, (network.activations or (self.activation,))[-1]]
+        for i, name in enumerate(names):
+            factor = 2.0 if name == "logistic" else 6.0
             ins, outs = network.sizes[i : i + 2]
             bound = math.sqrt(factor / (ins + outs))
             coefs.append(random.uniform(-bound, bound, (ins, outs)).astype(network.dtype))
@@ -181,7 +192,7 @@ class Estimator(BaseEstimator):
 
     def _outputs(self, X: Any) -> Array:
         """The network's outputs for rows of a user."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         return self._forward(validate_data(self, X, accept_sparse=["csr", "csc"], reset=False))
 
     def _forward(self, x: Any) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -97,6 +98,7 @@ class Network:
         """
         output = OUTPUTS[self.output]
         total = weights.sum()
+        total = graph.where(total > 0, total, math.inf)  # rows that count nothing change nothing
         error = (output.errors(model(x), y) * weights).sum() / total
         squares = [graph.square(layer.weight).sum() for layer in linear(model)]
         penalty = 0.5 * alpha * sum(squares[1:], squares[0]) / total

@@ -12,7 +12,13 @@ from sklearn.utils.validation import validate_data
 
 from gradlab.errors import ArgumentError, one_of
 from gradlab.graph.dtypes import Array
-from gradlab.sklearn.estimator import FLOATS, Estimator, has_updates, keep_settings
+from gradlab.sklearn.estimator import (
+    FLOATS,
+    Estimator,
+    all_or_nothing,
+    has_updates,
+    keep_settings,
+)
 
 OUTPUTS = {"squared_error": "identity", "poisson": "exp"}
 """Of each loss, the network's output."""
@@ -130,7 +136,9 @@ class MLPRegressor(RegressorMixin, Estimator):
         Raises:
             ValueError: as for ``fit``.
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        with all_or_nothing(self):
+            self._fit(X, y, sample_weight, incremental=True)
+        return self
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -152,6 +160,8 @@ class MLPRegressor(RegressorMixin, Estimator):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        if self.loss == "poisson" and y.min() < 0:
+            raise ArgumentError("y has values below 0, for which loss 'poisson' has no meaning")
         return x, y.reshape(len(y), -1).astype(x.dtype), y
 
     def _output(self, targets: Array) -> tuple[str, int]:

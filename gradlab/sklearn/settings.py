@@ -55,8 +55,10 @@ def check(settings: Any) -> None:
     size = settings.batch_size
     if not (size == "auto" if isinstance(size, str) else is_whole(size) or callable(size)):
         _fail(settings, "batch_size", "'auto', a whole number from 1 up, or a schedule of these")
-    if settings.solver == "lbfgs" and settings.optimizer is not None:
-        raise ArgumentError("solver 'lbfgs' takes no optimizer; leave one of the two out")
+    if settings.solver == "lbfgs":
+        for name in ("optimizer", "schedule", "dropout"):
+            if getattr(settings, name) not in (None, 0):
+                raise ArgumentError(f"solver 'lbfgs' takes no {name}; leave one of the two out")
 
 
 def hidden_sizes(settings: Any) -> tuple[int, ...]:
@@ -86,6 +88,8 @@ def for_each_layer(settings: Any, name: str, layers: int) -> tuple[Any, ...]:
         raise ArgumentError(f"{name} has {len(chosen)} entries for {layers} hidden layers")
     for each in chosen:
         if name == "activation":
+            if not isinstance(each, str):
+                _fail(settings, name, "a name, or a list of one for each hidden layer")
             activations.build(ACTIVATIONS.get(each, each))
         elif not isinstance(each, Real) or not 0 <= float(each) < 1:
             _fail(settings, name, "a number from 0 to below 1, or one for each hidden layer")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
+from gradlab.errors import ArgumentError
 from gradlab.graph.dtypes import Array
 from gradlab.sklearn.descent import BatchSize, Descent, fresh_streams
 from gradlab.sklearn.network import Network
@@ -54,7 +56,7 @@ class Progress:
     """What a next ``partial_fit`` goes on with.
 
     Attributes:
-        form: of the optimizer that the slots are of.
+        form: of the optimizer that the slots are of, and which layers have dropout.
         values: slots and random streams by name.
         epochs: done with these slots.
         rate: what an adaptive learning rate has come down to, as a part of the first.
@@ -66,6 +68,16 @@ class Progress:
     rate: float = 1.0
 
 
+def begin_curves(estimator: Any) -> None:
+    """Nothing has been learned yet."""
+    early = estimator.early_stopping
+    estimator.loss_curve_ = []
+    estimator.best_loss_ = None if early else math.inf
+    estimator.validation_scores_ = [] if early else None
+    estimator.best_validation_score_ = -math.inf if early else None
+    estimator._no_improvement_count = 0
+
+
 def fit_stochastic(estimator: Any, network: Network, rows: Rows, incremental: bool) -> None:
     """Train an estimator, which has first weights; ``incremental`` for one epoch.
 
@@ -74,15 +86,14 @@ def fit_stochastic(estimator: Any, network: Network, rows: Rows, incremental: bo
     held_out = None
     if estimator.early_stopping:
         if incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
+            raise ArgumentError("partial_fit does not support early_stopping=True")
         rows, held_out = _split(estimator, network, rows)
-    optimizer = make_optimizer(estimator)
-    progress = getattr(estimator, "_progress", None)
-    if not incremental or progress is None or progress.form != form(optimizer):
-        progress = Progress(form(optimizer), _first_draws(estimator, network))
+    if (getattr(estimator, "best_loss_", None) is None) != bool(held_out):
+        begin_curves(estimator)  # other weights to go on from were not judged in this way
+    progress = _progress(estimator, network, incremental)
     descent = Descent(
         network,
-        optimizer,
+        make_optimizer(estimator),
         rows.x,
         rows.targets,
         rows.weights,
@@ -93,38 +104,44 @@ def fit_stochastic(estimator: Any, network: Network, rows: Rows, incremental: bo
     order, best = np.arange(len(rows)), estimator._parameters()
     limit = 1 if incremental else estimator.max_iter
     estimator.n_iter_, stopped = 0, False
-    try:
-        while estimator.n_iter_ < limit and not stopped:
-            orders = []
-            for _ in range(1 if held_out else _sure_epochs(estimator, len(rows), limit)):
-                order = _shuffled(estimator, order)
-                orders.append(order)
-            rates = [_rate(estimator, progress, len(rows), e) for e in range(len(orders))]
-            losses = descent.run(orders, progress.epochs, rates, estimator.alpha)
-            estimator._take(descent.parameters)
-            estimator._check_finite(losses)
-            progress.epochs += len(losses)
-            for loss in losses:
-                _note(estimator, loss, len(rows))
-                improved = _count(estimator, held_out)
-                if held_out and improved:
-                    best = estimator._parameters()
-                stopped = _is_over(estimator, progress)
-    except KeyboardInterrupt:
+    while estimator.n_iter_ < limit and not stopped and not descent.interrupted:
+        orders = []
+        for _ in range(1 if held_out else _sure_epochs(estimator, len(rows), limit)):
+            order = _shuffled(estimator, order)
+            orders.append(order)
+        rates = [_rate(estimator, progress, len(rows), e) for e in range(len(orders))]
+        losses = descent.run(orders, progress.epochs, rates, estimator.alpha)
+        estimator._check_finite(losses)
         estimator._take(descent.parameters)
+        progress.epochs += len(losses)
+        for loss in losses:
+            _note(estimator, loss, len(rows))
+            improved = _count(estimator, held_out)
+            if held_out and improved:
+                best = estimator._parameters()
+            stopped = _is_over(estimator, progress)
+    if descent.interrupted:
         warnings.warn("Training interrupted by user.", stacklevel=4)
-    else:
-        if estimator.n_iter_ == estimator.max_iter and not (stopped or incremental):
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
-                "optimization hasn't converged yet.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+    elif estimator.n_iter_ == estimator.max_iter and not (stopped or incremental):
+        warnings.warn(
+            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
+            "optimization hasn't converged yet.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
     progress.values = descent.values
     estimator._progress = progress
     if held_out:
         estimator._take(best)
+
+
+def _progress(estimator: Any, network: Network, incremental: bool) -> Progress:
+    """What there is to go on with, or a new start."""
+    kind = form(make_optimizer(estimator)), tuple(p > 0 for p in network.dropout)
+    found: Progress | None = getattr(estimator, "_progress", None)
+    if incremental and found is not None and found.form == kind:
+        return replace(found)
+    return Progress(kind, _first_draws(estimator, network))
 
 
 def _split(estimator: Any, network: Network, rows: Rows) -> tuple[Rows, Rows]:
@@ -137,7 +154,7 @@ def _split(estimator: Any, network: Network, rows: Rows) -> tuple[Rows, Rows]:
         stratify=rows.targets if binary else None,
     )
     if len(held_out) < 2:
-        raise ValueError(
+        raise ArgumentError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your "
             "dataset."
         )
