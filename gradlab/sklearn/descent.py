@@ -18,12 +18,10 @@ from gradlab.nn import Module
 from gradlab.optim import Optimizer
 from gradlab.seeding import seed_sequence
 from gradlab.sklearn.network import Network
-from gradlab.sklearn.programs import updates
+from gradlab.sklearn.programs import room, updates
 
 SLICE_SECONDS = 0.3
 """How long a program runs before Python, and with it Ctrl-C, has a turn."""
-FIRST_SLICE = 64
-"""Updates of the first slice, which tells how long they take."""
 DENSE_BYTES = 1 << 26
 """Rows of a sparse matrix that are made dense at a time."""
 
@@ -35,8 +33,8 @@ class Batches:
     """Batches of one size that follow one another in an epoch.
 
     Attributes:
-        positions: among the epoch's rows, of shape (batches, size). What an epoch's last batch
-            lacks is filled up with rows that do not count.
+        positions: among the epoch's rows, of shape (batches, room). Where a batch has fewer rows,
+            the room is filled with rows that do not count.
         counted: how many rows of each batch count.
         seen: the part of the epoch that is over before each.
     """
@@ -138,12 +136,13 @@ class Descent:
             return self._planned[1]
         found, n, start = [], len(self.y), 0
         for size, count in batch_runs(n, self.batch_size, epoch):
-            positions = np.arange(start, start + size * count)
-            counted = np.full(count, size)
-            counted[-1] -= max(0, start + size * count - n)
-            positions[positions >= n] = start
             firsts = start + size * np.arange(count)
-            found.append(Batches(positions.reshape(count, size), counted, firsts / n))
+            exact = size < n and not callable(self.batch_size)
+            places = np.arange(size if exact else room(size))
+            positions = firsts[:, None] + places
+            counts = (places < size) & (positions < n)
+            positions[~counts] = start
+            found.append(Batches(positions, counts.sum(axis=1), firsts / n))
             start += size * count
         self._planned = (epoch, found)
         return found
@@ -180,7 +179,7 @@ class Descent:
     def _most(self, size: int) -> int:
         """How many updates are run at once."""
         pace = self._pace.get(size)
-        most = FIRST_SLICE if pace is None else int(SLICE_SECONDS / pace)
+        most = 1 if pace is None else int(SLICE_SECONDS / pace)
         if not isinstance(self.x, np.ndarray):
             row: int = self.x.shape[1] * self.x.dtype.itemsize
             most = min(most, DENSE_BYTES // (size * row))

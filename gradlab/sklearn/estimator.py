@@ -26,8 +26,9 @@ FLOATS = (np.float64, np.float32)
 
 def keep_settings(estimator: Any, given: Mapping[str, Any]) -> None:
     """Keep what ``__init__`` was given (its ``locals()``), as scikit-learn wants it: untouched."""
-    for name in estimator._get_param_names():
-        setattr(estimator, name, given[name])
+    for name, value in given.items():
+        if name not in ("self", "__class__"):
+            setattr(estimator, name, value)
 
 
 @contextmanager
@@ -126,10 +127,12 @@ class Estimator(BaseEstimator):
         )
         if first:
             self._begin(network)
-        elif (kept := [coef.shape[0] for coef in self.coefs_]) != list(network.sizes[:-1]):
+        elif (kept := (*(c.shape[0] for c in self.coefs_), self.coefs_[-1].shape[1])) != (
+            network.sizes
+        ):
             raise ArgumentError(
-                f"hidden_layer_sizes is {hidden}, but the weights to go on from are of {kept[1:]}; "
-                "fit anew with warm_start=False"
+                f"features, hidden_layer_sizes and outputs are {network.sizes}, but the weights to "
+                f"go on from are of {kept}; fit anew with warm_start=False"
             )
         if self.solver == "lbfgs":
             self._fit_lbfgs(network, rows)
@@ -193,7 +196,7 @@ class Estimator(BaseEstimator):
     def _outputs(self, X: Any) -> Array:
         """The network's outputs for rows of a user."""
         check_is_fitted(self, "coefs_")
-        return self._forward(validate_data(self, X, accept_sparse=["csr", "csc"], reset=False))
+        return self._forward(validate_data(self, X, accept_sparse="csr", reset=False))
 
     def _forward(self, x: Any) -> Array:
         return self._network.predict(x, self.coefs_, self.intercepts_)

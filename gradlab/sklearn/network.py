@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from gradlab.graph.dtypes import Array
 from gradlab.nn import (
     MLP,
     Linear,
+    Module,
     activations,
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -58,6 +61,17 @@ OUTPUTS = {
 
 ACTIVATIONS = {"logistic": "sigmoid"}
 """scikit-learn's names, where gradlab has another."""
+
+
+AT_ONCE = 4096
+"""Rows that are predicted at once, so that their activations stay in the cache."""
+
+
+@functools.cache
+def activation(name: str) -> Module:
+    """An activation by scikit-learn's or gradlab's name."""
+    made: Module = activations.build(ACTIVATIONS.get(name, name))
+    return made
 
 
 def linear(model: MLP) -> list[Linear]:
@@ -105,12 +119,17 @@ class Network:
         shown = error / self.sizes[-1] if output.mean else error
         return error + penalty, shown + penalty
 
-    def predict(self, x: Array, coefs: Sequence[Array], intercepts: Sequence[Array]) -> Array:
-        """The outputs for rows, dense or sparse: p, of shape (rows, outputs)."""
+    def predict(self, x: Any, coefs: Sequence[Array], intercepts: Sequence[Array]) -> Array:
+        """The outputs for rows, dense or in CSR form: p, of shape (rows, outputs)."""
+        starts = range(0, x.shape[0], AT_ONCE)
+        parts = [self._predict(x[i : i + AT_ONCE], coefs, intercepts) for i in starts]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _predict(self, x: Any, coefs: Sequence[Array], intercepts: Sequence[Array]) -> Array:
         # By the same ops as in training, but layer by layer, as a sparse matrix comes as it is.
-        for name, coef, intercept in zip(self._names(), coefs, intercepts, strict=False):
-            z = Tensor(x @ coef + intercept)
-            x = activations.build(name)(z).numpy()
+        hidden = zip(self._names(), coefs[:-1], intercepts[:-1], strict=True)
+        for name, coef, intercept in hidden:
+            x = activation(name)(Tensor(x @ coef + intercept)).numpy()
         z = Tensor(x @ coefs[-1] + intercepts[-1])
         return np.array(OUTPUTS[self.output].predict(z))
 

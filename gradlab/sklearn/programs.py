@@ -7,6 +7,7 @@ optimizer are other programs.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -24,8 +25,16 @@ from gradlab.optim import Optimizer
 from gradlab.optim.hyper import Hyperparameters
 from gradlab.sklearn.network import Network
 
-KEPT = 64
+KEPT = 32
 """How many are kept; the one longest unused goes first."""
+
+
+class Slot:
+    """A place for what is made once; others who want it wait."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.held: Any = None
 
 
 class Programs:
@@ -37,30 +46,50 @@ class Programs:
 
     def __init__(self) -> None:
         self.made = 0
-        self._known: OrderedDict[Hashable, Any] = OrderedDict()
+        self.forget()
+        if hasattr(os, "register_at_fork"):  # where locks may be held by threads that are not there
+            os.register_at_fork(after_in_child=self.forget)
+
+    def forget(self) -> None:
+        """Begin without any."""
+        self._slots: OrderedDict[Hashable, Slot] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What belongs to a key, made if it is not there."""
         with self._lock:
-            if key not in self._known:
-                self._known[key] = make()
+            slot = self._slots.setdefault(key, Slot())
+            self._slots.move_to_end(key)
+            if len(self._slots) > KEPT:
+                self._slots.popitem(last=False)
+        with slot.lock:
+            if slot.held is None:
+                slot.held = make()
                 self.made += 1
-                if len(self._known) > KEPT:
-                    self._known.popitem(last=False)
-            self._known.move_to_end(key)
-            return self._known[key]
+            return slot.held
 
 
 programs = Programs()
 _steps = Programs()
 
 
+def room(rows: int) -> int:
+    """Rows of a program for so many: the next of eight sizes from one power of two to the next.
+
+    So that numbers of rows that differ a little share a program, in which some rows do not count.
+
+    >>> [room(n) for n in (7, 16, 17, 150, 1000)]
+    [7, 16, 18, 160, 1024]
+    """
+    step = max(1, 1 << (rows - 1).bit_length() >> 4)
+    return -(-rows // step) * step
+
+
 class Updates:
     """The updates of a network by an optimizer, over batches of any size.
 
     Attributes:
-        model, state: whose Variables the loops' states are of; they keep their first values.
+        model, state: whose Variables the loops' states are of.
         variables: all of these by name.
     """
 
@@ -70,6 +99,10 @@ class Updates:
         self.model = network.model()
         self.state = optimizer.init(self.model)
         self.variables = self.model.named_variables() | self.state.named_variables()
+        # They are placeholders: a run gets weights of its own, and slots begin with one number.
+        for variable in self.variables.values():
+            value = variable.numpy()
+            variable.assign(Tensor(np.broadcast_to(value.flat[0], value.shape)))
 
     def loop(self, rows: int) -> Loop:
         """Updates over batches of so many rows.
@@ -161,6 +194,8 @@ def objective(network: Network, rows: int) -> Objective:
 def form(optimizer: Any) -> Hashable:
     """What of an optimizer is fixed in a program: its class, and all but the hyperparameters.
 
+    What a class of one's own reads besides is not known, so it is known by the object.
+
     >>> from gradlab.optim import Adam, Momentum
     >>> form(Adam(lr=0.1)) == form(Adam(lr=0.2))
     True
@@ -170,8 +205,9 @@ def form(optimizer: Any) -> Hashable:
     if isinstance(optimizer, tuple):
         return tuple(map(form, optimizer))
     if not isinstance(optimizer, Hyperparameters):
-        fixed: Hashable = optimizer
-        return fixed
+        return type(optimizer), optimizer
+    if not type(optimizer).__module__.startswith("gradlab."):
+        return id(optimizer)  # ``Updates`` holds it, so no other gets this number
     declared: Any = fields(optimizer)  # type: ignore[arg-type]
     own = [f.name for f in declared if "range" not in f.metadata]
     return type(optimizer), *((name, form(getattr(optimizer, name))) for name in own)

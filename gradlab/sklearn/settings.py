@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 from gradlab.errors import ArgumentError, one_of
-from gradlab.nn import activations
-from gradlab.sklearn.network import ACTIVATIONS
+from gradlab.sklearn.network import activation as build_activation
 
 CHOICES = {
     "solver": ("lbfgs", "sgd", "adam"),
@@ -43,17 +44,20 @@ def check(settings: Any) -> None:
         if not is_whole(getattr(settings, name)):
             _fail(settings, name, "a whole number from 1 up")
     for name in FLAGS:
-        if getattr(settings, name) not in (True, False):
+        if not isinstance(getattr(settings, name), bool | np.bool_):
             _fail(settings, name, "True or False")
     for name, (text, fits) in NUMBERS.items():
         value = getattr(settings, name)
         if not isinstance(value, Real) or not fits(float(value)):
             _fail(settings, name, f"a number {text}")
+    if not isinstance(settings.verbose, Integral | np.bool_):
+        _fail(settings, "verbose", "True or False")
     patience = settings.n_iter_no_change
     if not is_whole(patience) and patience != math.inf:
         _fail(settings, "n_iter_no_change", "a whole number from 1 up, or infinity")
     size = settings.batch_size
-    if not (size == "auto" if isinstance(size, str) else is_whole(size) or callable(size)):
+    schedule = callable(size) and not isinstance(size, type)
+    if not (size == "auto" if isinstance(size, str) else is_whole(size) or schedule):
         _fail(settings, "batch_size", "'auto', a whole number from 1 up, or a schedule of these")
     if settings.solver == "lbfgs":
         for name in ("optimizer", "schedule", "dropout"):
@@ -68,9 +72,10 @@ def hidden_sizes(settings: Any) -> tuple[int, ...]:
         ArgumentError: not whole numbers from 1 up.
     """
     given = settings.hidden_layer_sizes
-    sizes = tuple(given) if isinstance(given, Iterable) else (given,)
+    many = isinstance(given, Iterable) and not isinstance(given, str)
+    sizes = tuple(given) if many else (given,)
     if not all(map(is_whole, sizes)):
-        raise ArgumentError(f"hidden_layer_sizes must be > 0, got {list(sizes)}")
+        _fail(settings, "hidden_layer_sizes", "whole numbers from 1 up, one for each hidden layer")
     return tuple(map(int, sizes))
 
 
@@ -81,7 +86,7 @@ def for_each_layer(settings: Any, name: str, layers: int) -> tuple[Any, ...]:
         ArgumentError: as many as there are not layers, or an unknown activation.
     """
     given = getattr(settings, name)
-    if isinstance(given, str) or not isinstance(given, Iterable):
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
         given = (given,) * layers
     chosen = tuple(given)
     if len(chosen) != layers:
@@ -90,7 +95,7 @@ def for_each_layer(settings: Any, name: str, layers: int) -> tuple[Any, ...]:
         if name == "activation":
             if not isinstance(each, str):
                 _fail(settings, name, "a name, or a list of one for each hidden layer")
-            activations.build(ACTIVATIONS.get(each, each))
+            build_activation(each)
         elif not isinstance(each, Real) or not 0 <= float(each) < 1:
             _fail(settings, name, "a number from 0 to below 1, or one for each hidden layer")
     return chosen

@@ -56,7 +56,7 @@ def make_optimizer(settings: Any) -> Optimizer:
     schedule = settings.schedule
     if isinstance(schedule, str):
         schedule = build(schedule, epochs=settings.max_iter)
-    if not callable(schedule):
+    if not callable(schedule) or isinstance(schedule, type):
         raise ArgumentError(
             f"schedule is {schedule!r}; give one of gradlab.schedule, or a text such as 'cosine'"
         )

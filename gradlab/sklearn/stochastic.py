@@ -15,12 +15,12 @@ from gradlab.errors import ArgumentError
 from gradlab.graph.dtypes import Array
 from gradlab.sklearn.descent import BatchSize, Descent, fresh_streams
 from gradlab.sklearn.network import Network
-from gradlab.sklearn.programs import form
+from gradlab.sklearn.programs import updates
 from gradlab.sklearn.solvers import make_optimizer
 
 SMALLEST_RATE = 1e-6
 """Learning rate from which on an adaptive one is not lowered any more."""
-ROWS_AT_ONCE = 1 << 22
+ROWS_AT_ONCE = 1 << 19
 """Row numbers of the epochs that are run in one go."""
 
 
@@ -56,13 +56,13 @@ class Progress:
     """What a next ``partial_fit`` goes on with.
 
     Attributes:
-        form: of the optimizer that the slots are of, and which layers have dropout.
+        names: of all that it holds; another optimizer, or other layers with dropout, have others.
         values: slots and random streams by name.
         epochs: done with these slots.
         rate: what an adaptive learning rate has come down to, as a part of the first.
     """
 
-    form: Any
+    names: list[str]
     values: dict[str, Array]
     epochs: int = 0
     rate: float = 1.0
@@ -137,11 +137,12 @@ def fit_stochastic(estimator: Any, network: Network, rows: Rows, incremental: bo
 
 def _progress(estimator: Any, network: Network, incremental: bool) -> Progress:
     """What there is to go on with, or a new start."""
-    kind = form(make_optimizer(estimator)), tuple(p > 0 for p in network.dropout)
+    optimizer = make_optimizer(estimator)
+    names = [type(optimizer).__qualname__, *updates(network, optimizer).variables]
     found: Progress | None = getattr(estimator, "_progress", None)
-    if incremental and found is not None and found.form == kind:
+    if incremental and found is not None and found.names == names:
         return replace(found)
-    return Progress(kind, _first_draws(estimator, network))
+    return Progress(names, _first_draws(estimator, network))
 
 
 def _split(estimator: Any, network: Network, rows: Rows) -> tuple[Rows, Rows]:
@@ -184,6 +185,8 @@ def _batch_size(estimator: Any, rows: int) -> BatchSize:
 
 def _sure_epochs(estimator: Any, rows: int, limit: int) -> int:
     """How many epochs are sure to come, whatever their losses are: they are run in one go."""
+    if estimator.verbose:
+        return 1
     patience = estimator.n_iter_no_change + 1 - estimator._no_improvement_count
     left = limit - estimator.n_iter_
     return int(max(1, min(left, patience, ROWS_AT_ONCE // rows)))
@@ -247,9 +250,10 @@ def _is_over(estimator: Any, progress: Progress) -> bool:
     )
     adaptive = estimator.optimizer is None and estimator.solver == "sgd"
     lowered = estimator.learning_rate_init * progress.rate
-    if not adaptive or estimator.learning_rate != "adaptive" or lowered <= SMALLEST_RATE:
+    adaptive = adaptive and estimator.learning_rate == "adaptive"
+    if not adaptive or lowered <= SMALLEST_RATE:
         if estimator.verbose:
-            print(f"{reason} Stopping.")
+            print(f"{reason}{' Learning rate too small.' * adaptive} Stopping.")
         return True
     progress.rate /= 5
     estimator._no_improvement_count = 0

@@ -6,7 +6,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 from gradlab import init, nn, optim, schedule
+from gradlab.data import batch_runs
 from gradlab.sklearn import MLPClassifier, MLPRegressor
+from gradlab.sklearn.network import Network
+from gradlab.sklearn.programs import programs, updates
 from tests.sklearn.twins import ROWS, TARGETS, WEIGHTS, X
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -252,3 +255,40 @@ def test_a_warm_start_may_be_judged_in_another_way():
         with pytest.warns(ConvergenceWarning):
             model.set_params(**settings).fit(X, Y)
         assert len(model.loss_curve_) == 3
+
+
+class Scaled(optim.SGD):
+    """Reads what is no hyperparameter."""
+
+    def __init__(self, lr, scale):
+        super().__init__(lr)
+        object.__setattr__(self, "scale", scale)
+
+    def rule(self, θ, g, slots, h, t):
+        return θ - self.scale * h["lr"] * g, slots
+
+
+def test_optimizers_of_ones_own_share_no_program():
+    def fitted(optimizer):
+        with pytest.warns(ConvergenceWarning):
+            return MLPClassifier(**PLAIN, max_iter=3, optimizer=optimizer).fit(X, Y).loss_curve_
+
+    assert fitted(Scaled(0.1, 3.0)) == pytest.approx(fitted(optim.SGD(0.3)), rel=1e-12)
+    assert fitted(Scaled(0.1, 1.0)) == pytest.approx(fitted(optim.SGD(0.1)), rel=1e-12)
+
+
+def test_sizes_of_batches_that_differ_a_little_share_programs():
+    model = MLPClassifier((3,), batch_size=lambda t: 33 + t, max_iter=6, random_state=0)
+    before = programs.made
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X, Y)
+    runs = [run for epoch in range(6) for run in batch_runs(len(X), model.batch_size, epoch)]
+    assert len({size for size, _ in runs}) >= 6
+    assert programs.made - before == 2  # for 36 and 40 rows
+
+
+def test_programs_hold_no_weights():
+    network = Network((700, 500, 3), ("relu",), (0.0,), "softmax", "float32")
+    for optimizer in (optim.AdaGrad(initial_accumulator=0.5), optim.Adam()):
+        held = updates(network, optimizer).variables.values()
+        assert all(v.numpy().strides == (0,) * v.ndim for v in held)

@@ -163,3 +163,17 @@ def test_scores_take_weights():
     expected = 1 - np.average(residual**2, weights=WEIGHTS) / spread
     found = model.score(X, TARGETS["regression"], sample_weight=WEIGHTS)
     np.testing.assert_allclose(found, expected)
+
+
+class Narrow(MLPClassifier):
+    """With parameters of its own, as scikit-learn's classes allow."""
+
+    def __init__(self, width=3, random_state=None):
+        self.width = width
+        super().__init__((width,), random_state=random_state, batch_size=10, tol=0.1)
+
+
+def test_a_class_of_ones_own_may_have_other_parameters():
+    model = clone(Narrow(4, random_state=0)).fit(X, TARGETS["multiclass"])
+    assert model.get_params() == {"width": 4, "random_state": 0}
+    assert model.coefs_[0].shape == (4, 4)

@@ -36,7 +36,7 @@ def thread_count() -> int:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not every system can say which cores a process may use
         cores = os.cpu_count() or 1
-    most = os.environ.get("OMP_NUM_THREADS", "")
+    most = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return min(cores, int(most)) if most.isdecimal() and int(most) else cores
 
 

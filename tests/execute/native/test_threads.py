@@ -14,7 +14,7 @@ from gradlab.execute.native.threads import each, thread_count, together
 
 
 @pytest.mark.parametrize(
-    ("most", "threads"), [("1", 1), ("1000", None), ("none", None), ("0", None)]
+    ("most", "threads"), [("1", 1), (" 1,4", 1), ("1000", None), ("none", None), ("0", None)]
 )
 def test_without_a_number_of_its_own_it_keeps_to_that_of_openmp(monkeypatch, most, threads):
     monkeypatch.delenv("GRADLAB_THREADS", raising=False)
@@ -39,6 +39,7 @@ def test_what_is_no_number_from_1_is_an_error(asked, monkeypatch):
 
 def test_without_it_the_cores_of_this_process_count(monkeypatch):
     monkeypatch.delenv("GRADLAB_THREADS", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 5}, raising=False)
     assert thread_count() == 3
     monkeypatch.setenv("GRADLAB_THREADS", "")
