@@ -215,6 +215,7 @@ def search(rounds: int) -> None:
             estimator = library.MLPClassifier((64,), batch_size=32, max_iter=10, random_state=0)
             GridSearchCV(estimator, grid, cv=5).fit(x, y)
 
+    programs.forget()
     made = programs.made
     run(ours, 1)
     made = programs.made - made

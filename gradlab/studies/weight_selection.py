@@ -103,7 +103,7 @@ class WeightSelection(Study):
             f"{plan.seeds} seeds: each draws random weights and the order of batches, which is the "
             "same for all initializations. Intervals cover these draws, not the teacher's.",
             "Sizes, lengths and the range of learning rates were settled in trial runs of one "
-            "seed, before the criterion was written down.",
+            "seed each (an early one of seed 0), before the criterion was written down.",
             "Unlike the paper: small networks, minutes in place of days, a teacher that learned "
             "from the students' own rows, and attention heads that are kept whole.",
         )
