@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gradlab.errors import ArgumentError, DataError, DTypeError, require
-from gradlab.graph.dtypes import Array
+from gradlab.graph.dtypes import Array, DType
 from gradlab.graph.op import Shape
 
 SAFETENSORS = (".safetensors",)
@@ -153,6 +153,23 @@ def plain_array(path: str, value: Any) -> Array:
     """The same in the order and byte order that files have."""
     array = as_array(path, value)
     return np.asarray(array, array.dtype.newbyteorder("="), order="C")
+
+
+def converted(path: str, array: Array, dtype: DType) -> Array:
+    """A copy of the array in another dtype.
+
+    Raises:
+        DTypeError: the dtype does not hold its numbers.
+    """
+    if not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise DTypeError(f"{path} is {array.dtype} and cannot become {dtype}")
+    with np.errstate(over="ignore"):
+        result = array.astype(dtype)
+    kept = np.isfinite(result) | ~np.isfinite(array) if dtype.kind == "f" else result == array
+    if not kept.all():
+        worst = array[~kept].flat[0]
+        raise DTypeError(f"{path} holds {worst}, which is too large for {dtype}")
+    return result
 
 
 def part_of(array: Array, indices: Indices) -> Array:

@@ -35,7 +35,7 @@ def select_weights(
     out: Annotated[
         Path,
         typer.Option(
-            help="File to write: .safetensors, .pt, .pth or .bin.",
+            help="File to write: .safetensors, .pt, .pth, .bin or .ckpt.",
             show_default=False,
         ),
     ],
@@ -103,7 +103,9 @@ def select_weights(
     from gradlab.init import SelectWeights
     from gradlab.interop import save_weights
     from gradlab.nn.models import models
+    from gradlab.weight_files import form_of
 
+    form_of(out)
     shape = _shape(inputs)
     given = {} if outputs is None else {"outputs": outputs}
     student = models.build(model, inputs=shape, **given)
@@ -117,12 +119,16 @@ def select_weights(
         otherwise,
         heads,
     )
+    if teacher.resolve() in (out.resolve(), *out.resolve().parents):
+        raise ArgumentError(f"out {str(out)!r} is, or lies in, the teacher: give another name")
     values, report = scheme.select(student, seed)
     variables = student.named_variables()
     for path, value in values.items():
         variables[path].assign(value)
     about = {"teacher": str(teacher), "model": model, "layers": layers, "elements": elements}
-    metadata = about | {"seed": str(seed)} if out.suffix.lower() == ".safetensors" else None
+    about |= {"inputs": inputs, "seed": str(seed)}
+    about |= {} if outputs is None else {"outputs": str(outputs)}
+    metadata = about if out.suffix.lower() == ".safetensors" else None
     save_weights(student, out, metadata)
     typer.echo(report)
     typer.echo(f"\n{out}: {sum(weights.size for weights in student.parameters()):,} parameters")
@@ -136,12 +142,13 @@ def _shape(text: str) -> tuple[int, ...]:
 
 
 def _mapping(texts: list[str]) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for text in texts:
         student, equals, teacher = text.partition("=")
         if not (student and equals and teacher):
             raise ArgumentError(f"map must be STUDENT=TEACHER, got {text!r}")
-        found[student] = teacher
+        if found.setdefault(student, teacher) != teacher:
+            raise ArgumentError(f"map gives {student!r} both {found[student]!r} and {teacher!r}")
     return found
 
 

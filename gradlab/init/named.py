@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from gradlab.errors import ArgumentError
@@ -66,8 +66,9 @@ def first_values(
     seed: int = 0,
     *,
     patterns: Mapping[str, Scheme] | None = None,
+    only: Container[str] | None = None,
 ) -> dict[str, Array]:
-    """The values that ``initialize`` assigns, by path."""
+    """The values that ``initialize`` assigns, by path; of ``only`` some, if given."""
     parameters = model.named_parameters()
     general = _resolved(scheme)
     special = {pattern: _resolved(chosen) for pattern, chosen in (patterns or {}).items()}
@@ -82,7 +83,7 @@ def first_values(
     for path, parameter in parameters.items():
         rule = None if parameter in of_norms and not general.draws_all else general
         chosen = _chosen(path, parameter, rule, special)
-        if chosen is not None:
+        if chosen is not None and (only is None or path in only):
             shares.setdefault(id(chosen), (chosen, {}))[1][path] = parameter
     values: dict[str, Array] = {}
     for chosen, share in shares.values():

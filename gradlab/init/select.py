@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from gradlab.errors import ArgumentError, DTypeError, ShapeError, one_of
+from gradlab.errors import ArgumentError, one_of
 from gradlab.graph import Variable
 from gradlab.graph.dtypes import Array
 from gradlab.graph.op import Shape
@@ -17,14 +17,16 @@ from gradlab.init.base import Initializer, initializers
 from gradlab.init.fan import Fans
 from gradlab.init.named import Scheme, first_values
 from gradlab.init.select_axes import axes_of
-from gradlab.init.select_head import head_of
+from gradlab.init.select_factors import Axis
+from gradlab.init.select_head import heads_among
 from gradlab.init.select_indices import ELEMENTS, LAYERS, Elements, Layers
 from gradlab.init.select_layers import Pairing, pair, translated
-from gradlab.init.select_part import Cut, Part, transposed
+from gradlab.init.select_part import Cut, Part, check_orientation
 from gradlab.init.select_report import Left, Selected, SelectionReport
 from gradlab.init.select_teacher import Teacher, teacher_of
 from gradlab.nn import Module
 from gradlab.seeding import stream
+from gradlab.weight_files import converted
 
 
 class Selection(NamedTuple):
@@ -39,7 +41,7 @@ class Selection(NamedTuple):
     formula="w = teacher's w[I, J, ...]",
     paper="Xu et al., ICLR 2024, section 3",
 )
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SelectWeights(Initializer):
     """Weight selection: a model starts with a part of the weights of a larger one.
 
@@ -54,9 +56,10 @@ class SelectWeights(Initializer):
     Heads of attention are chosen as wholes by the same rule, and units within them if they are
     larger in the teacher; queries, keys and values that lie in one tensor, and the gates of an
     LSTM, are each cut alike. Where a convolution's output is flattened, whole channels are taken.
-    Biases, normalizations and their running statistics follow. Kernels, places of a
-    flattened image and rows of a vocabulary must be as many as the teacher's. Of embeddings of
-    places the first are taken.
+    Biases, normalizations and their running statistics follow. Inputs and outputs of the model,
+    kernels, places of an image and rows of a vocabulary must be as many as the teacher's, and so
+    must features that no other layer of the student writes or reads in their number, as what
+    happens to them in between is not known. Of embeddings of places of a text the first are taken.
 
     Where the teacher has more layers of a kind, "first", "last", or "uniform" (by the rule above)
     chooses among them; a first block of a stage that changes the width stays the first, as do the
@@ -71,7 +74,8 @@ class SelectWeights(Initializer):
             {"blocks.*.mlp.fc1.*": "layers.*.linear1.*"}: a * stands for any text, each for its
             counterpart. A prefix before all names, such as "model.", needs none.
         skip: shell patterns of tensors that are not selected, beside the head.
-        select_head: whether the head, the layer that makes the outputs, is selected too.
+        select_head: whether the head, the layer that makes the outputs, is selected too, or several
+            such: the last, and those that are named head, heads, fc, classifier or lm_head.
         otherwise: the scheme for what is not selected; the model's own ``init_scheme``, or
             "kaiming_uniform", if not given.
         teacher_heads: number of heads in the teacher's attention, if it is not a module that says
@@ -79,8 +83,9 @@ class SelectWeights(Initializer):
 
     Raises:
         ArgumentError: an unknown policy, a pattern that matches nothing, a tensor that the teacher
-            lacks, or fewer layers there.
-        ShapeError: a tensor with another number of axes, or too small, in the teacher.
+            lacks, fewer layers there, or chosen layers whose widths do not fit.
+        ShapeError: a tensor with another number of axes, too small, or transposed in the teacher.
+        DTypeError: numbers that the student's dtype does not hold.
         DataError: a file that is missing or damaged. Nothing is changed in any case.
 
     Source: Xu et al., Initializing Models with Larger Ones, ICLR 2024, section 3. There striding
@@ -104,7 +109,6 @@ class SelectWeights(Initializer):
     4.bias    3      -                head, left to kaiming_uniform
     """
 
-    draws_biases: ClassVar[bool] = True
     draws_all: ClassVar[bool] = True
 
     teacher: Any = field(repr=False)
@@ -150,29 +154,35 @@ class SelectWeights(Initializer):
         parts, notes = self._parts(
             model, teacher, {p: state[p] for p in state if p not in skipped}, seed
         )
-        values = {part.tensor: _read(teacher, part, state[part.tensor]) for part in parts}
-        if not skipped.keys().isdisjoint(chosen):
+        values = {
+            p.tensor: converted(p.source, teacher.part(p.source, p.indices), state[p.tensor].dtype)
+            for p in parts
+        }
+        others: dict[str, Array] = {}
+        left = chosen.keys() & skipped.keys()
+        if left:
             scheme, patterns = self._rest(model)
-            others = first_values(model, scheme, seed, patterns=patterns)
-            values |= {path: others[path] for path in state if path in skipped and path in others}
+            drawn = first_values(model, scheme, seed, patterns=patterns, only=left)
+            others = {path: drawn[path] for path in drawn if path in skipped}
+        reasons = {
+            path: f"{skipped[path]}, {self._start(model) if path in others else 'keeps its value'}"
+            for path in state
+            if path in skipped
+        }
         report = SelectionReport(
             teacher.label,
             self.layers,
             self.elements,
             tuple(notes),
             tuple(Selected(p.tensor, p.shape, p.source, p.source_shape, p.texts) for p in parts),
-            tuple(
-                Left(path, v.shape, f"{skipped[path]}, {self._start(model, v)}")
-                for path, v in state.items()
-                if path in skipped
-            ),
+            tuple(Left(path, state[path].shape, reason) for path, reason in reasons.items()),
         )
-        return Selection(values, report)
+        return Selection(values | others, report)
 
     def _skipped(self, model: Module) -> dict[str, str]:
         """Why each tensor that is not selected is not."""
         names = list(model.state_paths().values())
-        head = None if self.select_head else head_of(model)
+        heads = () if self.select_head else heads_among(model)
         reasons: dict[str, str] = {}
         for pattern in self.skip:
             matching = [
@@ -185,7 +195,7 @@ class SelectWeights(Initializer):
                 )
             reasons |= dict.fromkeys(matching, "skipped")
         for first, *_ in names:
-            if head is not None and first.startswith(f"{head}."):
+            if first.startswith(tuple(f"{head}." for head in heads)):
                 reasons[first] = "head"
         return reasons
 
@@ -205,26 +215,44 @@ class SelectWeights(Initializer):
             if found is None:
                 raise ArgumentError(_missing(path, teacher, pairing))
             sources[path] = names[found]
+        check_orientation(sources.values(), teacher.shapes)
         axes = axes_of(model)
-        parts: dict[str, Part] = {}
+        if self.teacher_heads is not None and not any(map(_has_heads, axes.values())):
+            raise ArgumentError("teacher_heads is of no use: the student has no attention")
+        given = {path: teacher.shapes[source] for path, source in sources.items()}
+        parts: list[Part] = []
         unknown = False
         for path, source in sources.items():
-            if transposed(source, teacher.shapes):
-                raise ShapeError(
-                    f"the teacher's {source} of shape {teacher.shapes[source]} looks transposed, "
-                    "as in Hugging Face's GPT-2: give arrays by name, with it turned"
-                )
-            heads = teacher.heads(source) or self.teacher_heads
-            shape, given = state[path].shape, teacher.shapes[source]
-            cut = Cut(path, shape, source, given, heads, self.elements, seed, parts)
-            parts[path] = cut.part(axes[path])
-            unknown |= heads is None and any(
-                f.role == "heads" for a in axes[path] for f in a.factors
-            )
+            heads = self._heads(teacher, source) if _has_heads(axes[path]) else None
+            shape = state[path].shape
+            cut = Cut(path, shape, source, given[path], heads, self.elements, seed, given)
+            parts.append(cut.part(axes[path]))
+            unknown |= heads is None and _has_heads(axes[path])
         notes = [f"layers {text}" for text in pairing.layers]
         if unknown:
             notes.append("heads of the teacher: taken to be as large as the student's")
-        return list(parts.values()), notes
+        notes += [
+            f"{part.tensor}: taken to be of {axis.factors[1].size} places of an image"
+            for part in parts
+            for axis, t in zip(axes[part.tensor], part.source_shape, strict=True)
+            if axis.channels_of is not None and axis.size != t and len(part.shape) > 1
+        ]
+        used = {names[name] for name in (*pairing.names.values(), *pairing.passed)}
+        unused = [name for name in teacher.shapes if name not in used]
+        if unused:
+            count = f"{len(unused)} tensor{'s' if len(unused) > 1 else ''}"
+            notes.append(f"not used of the teacher: {count}, such as {unused[0]}")
+        return parts, notes
+
+    def _heads(self, teacher: Teacher, source: str) -> int | None:
+        """The number of heads of a teacher's tensor, if it is known."""
+        said = teacher.heads(source)
+        if None not in (said, self.teacher_heads) and said != self.teacher_heads:
+            raise ArgumentError(
+                f"teacher_heads is {self.teacher_heads}, but the module that has the teacher's "
+                f"{source} has {said}: leave teacher_heads out"
+            )
+        return said or self.teacher_heads
 
     def _rest(self, model: Module) -> tuple[Scheme, Mapping[str, Scheme]]:
         """The scheme for what is not selected, and those for patterns."""
@@ -235,10 +263,8 @@ class SelectWeights(Initializer):
         )
         return own
 
-    def _start(self, model: Module, variable: Variable) -> str:
+    def _start(self, model: Module) -> str:
         """What a tensor starts with that is not selected."""
-        if not variable.trainable:
-            return "keeps its value"
         if self.otherwise is None and hasattr(model, "init_scheme"):
             return "left to the model's own scheme"
         scheme, _ = self._rest(model)
@@ -266,7 +292,7 @@ def _with_buffers(model: Module, chosen: Mapping[str, Variable]) -> dict[str, Va
 def _missing(path: str, teacher: Teacher, pairing: Pairing) -> str:
     why = next((text for place, text in pairing.lacking.items() if path.startswith(place)), None)
     if why is not None:
-        return f"{path} cannot be selected from {teacher.label}: {why}; take a smaller student"
+        return f"{path} cannot be selected from {teacher.label}: {why}"
     return (
         f"{path} has no counterpart in {teacher.label}, which has "
         f"{', '.join(list(teacher.shapes)[:5])}, ...: say its name there "
@@ -274,8 +300,5 @@ def _missing(path: str, teacher: Teacher, pairing: Pairing) -> str:
     )
 
 
-def _read(teacher: Teacher, part: Part, variable: Variable) -> Array:
-    array = teacher.part(part.source, part.indices)
-    if not np.can_cast(array.dtype, variable.dtype, "same_kind"):
-        raise DTypeError(f"{part.source} is {array.dtype} and cannot become {variable.dtype}")
-    return array.astype(variable.dtype)
+def _has_heads(axes: Sequence[Axis]) -> bool:
+    return any(factor.role == "heads" for axis in axes for factor in axis.factors)

@@ -2,74 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
 
 from gradlab.graph.op import Shape
-from gradlab.nn import GRU, LSTM, RNN, Embedding, Linear, Module, Norm
-
-FUSED = "in_proj|c_attn|qkv"
-INTO = re.compile(
-    rf"(?P<scope>.*\.)?(?:to_)?(?:(?P<fused>{FUSED})|w?[qkv]|query|key|value)(?:_proj)?"
-    r"[._](?:weight|bias)"
+from gradlab.init.select_attention import attention_axes
+from gradlab.init.select_ends import ends
+from gradlab.init.select_factors import Axis, Factor, image, units, whole
+from gradlab.nn import (
+    GRU,
+    LSTM,
+    RNN,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    Embedding,
+    Linear,
+    Module,
+    Norm,
 )
-"""Names of what makes queries, keys and values of an attention."""
-OUT_OF = re.compile(r"(?:(?:o|c|out)_)?proj|(?:to_)?out(?:\.0)?|w?o")
-"""Names of the layer that reads the heads of an attention."""
-HEADS = ("num_heads", "heads", "n_heads", "n_head", "nhead", "num_attention_heads")
-"""Attributes by which modules say their number of heads."""
-PLACES = re.compile(r"(.*[._])?(w?pos\w*|wpe|places?)([._].*)?")
+
+PLACES = re.compile(
+    r"(\w*_)?(w?pos|wpe|places?|positions?|positional)(_?(emb|embed|enc)\w*|_?table)?"
+)
 """Names of embeddings of places."""
+Axes = tuple[Axis, ...]
 
 
-@dataclass(frozen=True)
-class Factor:
-    """A part of an axis; a flattened axis has several, the first varying slowest.
-
-    Attributes:
-        role: "units" and "heads" are chosen by the policy, of "places" the first are taken, and of
-            what is "whole" the teacher has to have as many.
-        size: how many the student has.
-        name: of what they are, for messages.
-    """
-
-    role: Literal["units", "heads", "places", "whole"]
-    size: int
-    name: str = "units"
-
-
-@dataclass(frozen=True)
-class Axis:
-    """An axis of a tensor.
-
-    Attributes:
-        factors: what it consists of.
-        channels_of: if it is a flattened image, the weight and the axis that made its channels.
-    """
-
-    factors: tuple[Factor, ...]
-    channels_of: tuple[str, int] | None = None
-
-    @property
-    def size(self) -> int:
-        """Its length."""
-        return math.prod(factor.size for factor in self.factors)
-
-
-def units(size: int) -> Axis:
-    """An axis of units, features or channels, which needs nothing special."""
-    return Axis((Factor("units", size),))
-
-
-def whole(size: int, name: str) -> Axis:
-    """An axis of which nothing can be left out."""
-    return Axis((Factor("whole", size, name),))
-
-
-def axes_of(model: Module) -> dict[str, tuple[Axis, ...]]:
+def axes_of(model: Module) -> dict[str, Axes]:
     """The axes of every parameter and buffer of a model, by its first path.
 
     >>> from gradlab.nn.models import ViT
@@ -79,35 +38,21 @@ Factor(role='units', size=8, name='units of a head'))
     """
     modules = model.named_modules()
     shapes = {named[0]: variable.shape for variable, named in model.state_paths().items()}
-    special = _of_attention(modules, shapes)
-    before: Axis | None = None  # what the last layer gives, if that may be flattened
-    found = {}
-    for path, shape in shapes.items():
-        owner = _owner(path, modules)
-        axes = list(_axes(path, owner, shape))
-        reads = {Linear: 1, Norm: 0}
-        for kind, axis in reads.items():
-            if isinstance(owner, kind) and before is not None and len(shape) == axis + 1:
-                axes[axis] = _flattened(shape[axis], before) or axes[axis]
-        for axis, special_axis in special.get(path, {}).items():
-            axes[axis] = special_axis
-        found[path] = tuple(axes)
-        # Several layers may read the same flattened image.
-        reads_image = isinstance(owner, Linear) and len(shape) > 1 and axes[1].channels_of
-        if len(shape) > 1 and not isinstance(owner, Norm | Embedding) and not reads_image:
-            before = _given(path, owner, found[path])
+    owners = {path: _owner(path, modules) for path in shapes}
+    found = {path: tuple(_axes(path, owners[path], shape)) for path, shape in shapes.items()}
+    for special in (
+        _flattened(owners, found),
+        _unflattened(owners, found),
+        attention_axes(modules, shapes),
+    ):
+        _put(found, special)
+    _put(found, ends(model, owners, found))
     return found
 
 
-def heads_of(modules: Mapping[str, Any], path: str) -> int | None:
-    """The number of heads that the nearest module above a tensor says, of any library."""
-    while path:
-        path = path.rpartition(".")[0]
-        for name in HEADS:
-            found = getattr(modules.get(path), name, None)
-            if isinstance(found, int):
-                return found
-    return None
+def _put(found: dict[str, Axes], special: Mapping[str, Mapping[int, Axis]]) -> None:
+    for path, changed in special.items():
+        found[path] = tuple(changed.get(i, axis) for i, axis in enumerate(found[path]))
 
 
 def _owner(path: str, modules: Mapping[str, Module]) -> Module:
@@ -125,8 +70,10 @@ def _axes(path: str, owner: Module, shape: Shape) -> Iterable[Axis]:
         plain[0] = Axis((gates, Factor("units", owner.hidden_size)))
         if name.startswith("weight_ih") and "_l0" not in name and owner.bidirectional:
             plain[1] = _both_ways(owner.hidden_size)
-    elif PLACES.fullmatch(path) and len(shape) > 1:
-        plain[-2] = Axis((Factor("places", shape[-2], "places"),))
+    elif _of_places(path, owner) and len(shape) > 1:
+        # A text may be shorter; of a grid, the first places are no smaller grid.
+        grid = len(shape) > 2
+        plain[-2] = Axis((Factor("whole" if grid else "places", shape[-2], "places"),))
     elif isinstance(owner, Embedding):
         plain[0] = whole(shape[0], "rows of the vocabulary")
     elif name == "weight" and len(shape) > 2:
@@ -138,11 +85,43 @@ def _axes(path: str, owner: Module, shape: Shape) -> Iterable[Axis]:
     return plain
 
 
+def _of_places(path: str, owner: Module) -> bool:
+    """Whether a tensor is an embedding of places: of an Embedding, or a module's own."""
+    layer, _, name = path.rpartition(".")
+    if isinstance(owner, Embedding):
+        return any(PLACES.fullmatch(part) for part in layer.split("."))
+    return PLACES.fullmatch(name) is not None
+
+
 def _both_ways(hidden: int) -> Axis:
     return Axis((Factor("whole", 2, "directions"), Factor("units", hidden)))
 
 
-def _given(path: str, owner: Module, axes: tuple[Axis, ...]) -> Axis | None:
+def _flattened(
+    owners: Mapping[str, Module], axes: Mapping[str, Axes]
+) -> dict[str, dict[int, Axis]]:
+    """What reads a convolution's flattened output, or both directions of a recurrent layer."""
+    found: dict[str, dict[int, Axis]] = {}
+    before: Axis | None = None  # what the last layer gives
+    reader: Axes | None = None  # of the image, after which others may read the same
+    for path, own in axes.items():
+        owner = owners[path]
+        if isinstance(owner, Linear if len(own) == 2 else Norm) and 0 < len(own) < 3:
+            at = len(own) - 1
+            size = own[at].size
+            same = reader is None or (reader[1].size == size != reader[0].size)
+            read = _read(size, before) if before is not None and same else None
+            if read is not None:
+                found[path] = {at: read}
+            if isinstance(owner, Linear):
+                reader = own if read is not None and read.channels_of else None
+                before = before if reader else None
+        elif len(own) > 1 and not isinstance(owner, Norm | Linear):
+            before, reader = _given(path, owner, own), None
+    return found
+
+
+def _given(path: str, owner: Module, axes: Axes) -> Axis | None:
     """What a layer gives to the next, where that may be flattened together with something else."""
     if isinstance(owner, RNN | LSTM | GRU) and owner.bidirectional:
         return _both_ways(owner.hidden_size)
@@ -152,43 +131,30 @@ def _given(path: str, owner: Module, axes: tuple[Axis, ...]) -> Axis | None:
     return None
 
 
-def _flattened(size: int, before: Axis) -> Axis | None:
+def _read(size: int, before: Axis) -> Axis | None:
     """An axis that reads what came before, if that was flattened."""
     if before.channels_of is None:
         return before if size == before.size else None
     places, rest = divmod(size, before.size)
-    if rest or places < 2:
-        return None
-    return Axis(
-        (Factor("units", before.size), Factor("whole", places, "places of an image")),
-        before.channels_of,
-    )
+    return None if rest or places < 2 else image(before.size, places, before.channels_of)
 
 
-def _of_attention(
-    modules: Mapping[str, Module], shapes: Mapping[str, Shape]
+def _unflattened(
+    owners: Mapping[str, Module], axes: Mapping[str, Axes]
 ) -> dict[str, dict[int, Axis]]:
-    """Axes of heads, which are kept together: (path, axis) of what writes and reads them."""
+    """What makes the image that a transposed convolution reads, where that is a linear layer."""
     found: dict[str, dict[int, Axis]] = {}
-    inner: dict[str, tuple[Factor, ...]] = {}
-    for path, shape in shapes.items():
-        into = INTO.fullmatch(path)
-        if into is None:
-            continue
-        parts = 3 if into["fused"] else 1
-        heads = heads_of(modules, path) or 1
-        each, rest = divmod(shape[0], parts * heads)
-        if rest == 0:
-            factors = (Factor("heads", heads, "heads"), Factor("units", each, "units of a head"))
-            inner[into["scope"] or ""] = factors
-            first = (Factor("whole", parts, "projections"),) if parts > 1 else ()
-            found[path] = {0: Axis((*first, *factors))}
-    for path, shape in shapes.items():
-        scope = next((s for s in inner if path.startswith(s)), None)
-        if scope is None or path in found or not path.endswith(".weight") or len(shape) < 2:
-            continue
-        reads = Axis(inner[scope])
-        layer = path.removeprefix(scope).removesuffix(".weight")
-        if OUT_OF.fullmatch(layer) and shape[1] == reads.size:
-            found[path] = {1: reads}
+    since: list[str] = []  # tensors from the last linear layer on, and of normalizations behind it
+    for path, own in axes.items():
+        owner = owners[path]
+        if isinstance(owner, ConvTranspose1d | ConvTranspose2d) and len(own) > 1 and since:
+            size, channels = axes[since[0]][0].size, own[0].size
+            places, rest = divmod(size, channels)
+            if not rest and places > 1:
+                made = image(channels, places, (path, 0))
+                found |= {p: {0: made} for p in since if axes[p] and axes[p][0].size == size}
+        if len(own) > 1:
+            since = [path] if isinstance(owner, Linear) else []
+        elif since:
+            since.append(path)
     return found

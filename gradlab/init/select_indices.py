@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -11,8 +11,7 @@ from gradlab.seeding import stream
 
 Elements = Literal["uniform", "consecutive", "random"]
 Layers = Literal["first", "last", "uniform"]
-ELEMENTS = ("uniform", "consecutive", "random")
-LAYERS = ("first", "last", "uniform")
+ELEMENTS, LAYERS = get_args(Elements), get_args(Layers)
 
 
 def evenly(t: int, s: int) -> Array:

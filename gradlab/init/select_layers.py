@@ -14,7 +14,7 @@ from gradlab.init.select_indices import Layers, chosen_layers
 
 Tree = dict[str, Union["Tree", str]]
 """Names, split at their dots; at the ends the whole names."""
-RECURRENT = re.compile(r"((?:weight|bias)_(?:ih|hh|hr))_l(\d+)(_reverse)?")
+RECURRENT = re.compile(r"((?:weight|bias)_(?:ih|hh))_l(\d+)(_reverse)?")
 
 
 @dataclass
@@ -25,11 +25,13 @@ class Pairing:
         names: of the teacher's tensors, by the student's.
         layers: what was chosen, as texts.
         lacking: texts about layers of which the student has more, by their place.
+        passed: names, as in the student, of the teacher's layers that were not chosen.
     """
 
     names: dict[str, str] = field(default_factory=dict)
     layers: list[str] = field(default_factory=list)
     lacking: dict[str, str] = field(default_factory=dict)
+    passed: set[str] = field(default_factory=set)
 
 
 def translated(
@@ -46,7 +48,8 @@ def translated(
         student, teacher: all names.
 
     Raises:
-        ArgumentError: patterns with other numbers of *, or that match nothing.
+        ArgumentError: patterns with other numbers of *, that match nothing, or of which two give
+            one name; or several prefixes.
 
     >>> mapping = {"blocks.*.fc1.*": "layers.*.linear1.*"}
     >>> translated(mapping, ["blocks.0.fc1.bias"], ["layers.0.linear1.bias", "norm.bias"])
@@ -72,9 +75,17 @@ def translated(
                     f"{pattern!r}; it has {', '.join(names[:4])}, ..."
                 )
         for match in filter(None, matches):
-            found[_filled(ours, match.groups())] = match[0]
-    known, prefix = set(found.values()), _prefix(student, teacher)
-    plain = {name.removeprefix(prefix): name for name in teacher if name not in known}
+            name = _filled(ours, match.groups())
+            if found.setdefault(name, match[0]) != match[0]:
+                raise ArgumentError(
+                    f"mapping gives {name} two names in the teacher, {found[name]} and {match[0]}: "
+                    "leave one pattern out, or make it narrower"
+                )
+    known = set(found.values())
+    rest = [name for name in teacher if name not in known]
+    unmapped = [name for name in student if not any(p.fullmatch(name) for p in mapped)]
+    prefix = _prefix(unmapped, rest)
+    plain = {name.removeprefix(prefix): name for name in rest}
     return found | {
         ours: name
         for ours, name in plain.items()
@@ -92,8 +103,13 @@ def _prefix(student: Sequence[str], teacher: Sequence[str]) -> str:
         for ours in student
         if theirs.endswith(f".{ours}")
     )
-    ((prefix, count),) = before.most_common(1) or [("", 0)]
-    return prefix if 2 * count > len(student) else ""
+    found = [prefix for prefix, count in before.items() if 2 * count > len(student)]
+    if len(found) > 1:
+        raise ArgumentError(
+            f"the student's names are in the teacher under {found[0]!r} and under {found[1]!r}: "
+            f"say which, as in mapping={{'*': '{found[0]}*'}}"
+        )
+    return found[0] if found else ""
 
 
 def _filled(pattern: str, texts: Iterable[str]) -> str:
@@ -177,7 +193,12 @@ def _numbers(
     for ours, others in _kinds(ours_below, theirs_below):
         if len(ours) > len(others):
             paired |= {key: key for key in ours if key in others}
-            why = f"the student has {len(ours)} such layers {place}*, the teacher {len(others)}"
+            why = (
+                f"the student has {len(ours)} such layers {place}*, the teacher {len(others)}; take"
+                " a smaller student"
+            )
+            if not others:
+                why = f"the teacher has no such layers {place}*; say their names there (mapping)"
             result.lacking |= {f"{place}{key}.": why for key in ours if key not in others}
             continue
         in_a_row = any("weight" in theirs_below[key] for key in others)
@@ -186,13 +207,53 @@ def _numbers(
             for a, b in ((0, 1), (-1, -2))
         )
         picked = chosen_layers(policy, len(others), len(ours), first, last)
+        _check_widths(place, [(key, theirs_below[key]) for key in others], picked)
         paired |= {key: others[i] for key, i in zip(ours, picked, strict=True)}
         if ours:
+            unchosen = {key: teacher[key] for i, key in enumerate(others) if i not in picked}
+            result.passed |= set(_leaves(unchosen))
             all_numbers = others == [str(i) for i in range(len(others))]
             known = str(len(others)) if all_numbers else ", ".join(others)
             numbers = ", ".join(others[i] for i in picked)
             result.layers.append(f"{place}*: {numbers} of {known}")
     return paired
+
+
+def _check_widths(
+    place: str, layers: Sequence[tuple[str, Mapping[str, Shape]]], picked: Sequence[int]
+) -> None:
+    """An error if a chosen layer does not fit to the next, as another stood between them.
+
+    The next has to read what the one after it reads in the teacher. What a layer reads is axis 1 of
+    its first weight, what it gives is axis 0 of its last.
+    """
+    weights = [[shape for shape in below.values() if len(shape) > 1] for _, below in layers]
+    if not picked or not all(weights):
+        return
+    reads = [w[0][1] if w[0][1] > 1 else w[0][0] for w in weights]  # 1 if depthwise
+    gives = [w[-1][0] for w in weights]
+    for before, chosen in zip([-1, *picked], picked, strict=False):
+        if reads[chosen] != reads[before + 1]:
+            ours = f"layers {layers[before][0]} and" if before >= 0 else "layers before and"
+            raise ArgumentError(
+                f"{ours} {layers[chosen][0]} of {place}* do not fit: one gives "
+                f"{reads[before + 1]}, the other reads {reads[chosen]}; take a student of as many "
+                "layers as the teacher"
+            )
+    if gives[picked[-1]] != gives[-1]:
+        raise ArgumentError(
+            f"layer {layers[picked[-1]][0]} of {place}* does not fit as the last: it gives "
+            f"{gives[picked[-1]]}, and the teacher's last {gives[-1]}; take a student of as many "
+            "layers as the teacher"
+        )
+
+
+def _leaves(node: Tree | str) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    else:
+        for below in node.values():
+            yield from _leaves(below)
 
 
 def _below(node: Tree | str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -11,7 +11,7 @@ import numpy as np
 from gradlab.errors import ShapeError
 from gradlab.graph.dtypes import Array
 from gradlab.graph.op import Shape
-from gradlab.init.select_axes import Axis, Factor
+from gradlab.init.select_factors import Axis, Factor
 from gradlab.init.select_indices import Elements, chosen_elements
 
 SHOWN_HEADS = 8
@@ -45,7 +45,7 @@ class Cut:
         source, source_shape: of the teacher.
         heads: of the teacher's attention, if known.
         policy, seed: how elements are chosen.
-        before: parts that were found before, by the student's names.
+        sources: shapes of the teacher's tensors by the student's names, for flattened axes.
     """
 
     tensor: str
@@ -55,7 +55,7 @@ class Cut:
     heads: int | None
     policy: Elements
     seed: int
-    before: Mapping[str, Part]
+    sources: Mapping[str, Shape]
 
     def part(self, axes: Sequence[Axis]) -> Part:
         """The part.
@@ -100,9 +100,9 @@ class Cut:
         rest, odd = divmod(t, whole)
         if odd:
             self._fail(f"axis {number} of the teacher is no multiple of {whole} {names['whole']}")
-        if axis.channels_of is not None and axis.channels_of[0] in self.before:
-            weight, made_at = axis.channels_of
-            channels = self.before[weight].source_shape[made_at]
+        if axis.channels_of is not None and axis.channels_of[0] in self.sources:
+            weight, at = axis.channels_of
+            channels = self.sources[weight][at]
             if channels != rest:
                 self._fail(
                     f"axis {number} is {whole} places of {sizes['units']} channels, and the "
@@ -150,12 +150,32 @@ class Cut:
         )
 
 
-def transposed(source: str, shapes: Mapping[str, Shape]) -> bool:
-    """Whether a teacher's weight is (in, out), as in Hugging Face's GPT-2: its bias tells.
+def check_orientation(sources: Iterable[str], shapes: Mapping[str, Shape]) -> None:
+    """An error if weights are (in, out), as in Hugging Face's GPT-2.
 
-    >>> transposed("c_fc.weight", {"c_fc.weight": (4, 16), "c_fc.bias": (16,)})
-    True
+    Biases tell; of a square weight those of layers of the same name.
+
+    Args:
+        sources: names of the tensors that are wanted.
+        shapes: of all of the teacher's tensors.
     """
-    shape = shapes[source]
-    bias = shapes.get(f"{source.removesuffix('weight')}bias") if source.endswith("weight") else None
-    return len(shape) == 2 and shape[0] != shape[1] and bias == shape[1:]
+    layers = {
+        name: f".{name}".split(".")[-2]
+        for name, shape in shapes.items()
+        if name.endswith("weight") and len(shape) == 2
+    }
+    turned = {
+        layer
+        for name, layer in layers.items()
+        if shapes[name][0] != shapes[name][1]
+        and shapes.get(f"{name.removesuffix('weight')}bias") == shapes[name][1:]
+    }
+    for name in sources:
+        rows, columns = shapes[name] if name in layers else (0, 0)
+        bias = shapes.get(f"{name.removesuffix('weight')}bias")
+        if layers.get(name) in turned and (rows == columns or bias == (columns,)):
+            raise ShapeError(
+                f"the teacher's {name} of shape {shapes[name]} looks transposed, as in Hugging "
+                "Face's GPT-2: give arrays by name, with every weight of "
+                f"{', '.join(sorted(turned))} turned, the square ones too"
+            )

@@ -13,7 +13,7 @@ import numpy as np
 from gradlab.errors import ArgumentError
 from gradlab.graph.dtypes import Array
 from gradlab.graph.op import Shape
-from gradlab.init.select_axes import heads_of
+from gradlab.init.select_attention import heads_of
 from gradlab.nn import Module
 from gradlab.weight_files import Indices, Weights, as_array, open_weights, part_of
 
@@ -78,6 +78,6 @@ def _of_weights(weights: Weights, label: str) -> Teacher:
 
 def _of_arrays(arrays: Mapping[str, Any], label: str, modules: Mapping[str, Any]) -> Teacher:
     def part(name: str, indices: Indices) -> Array:
-        return np.array(part_of(as_array(name, arrays[name]), indices))
+        return part_of(as_array(name, arrays[name]), indices)
 
     return Teacher(label, {name: tuple(np.shape(x)) for name, x in arrays.items()}, part, modules)

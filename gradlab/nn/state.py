@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from gradlab.errors import ArgumentError, DTypeError, ShapeError
+from gradlab.errors import ArgumentError, ShapeError
 from gradlab.graph import Variable
-from gradlab.graph.dtypes import Array, DType
-from gradlab.weight_files import as_array
+from gradlab.graph.dtypes import Array
+from gradlab.weight_files import as_array, converted
 
 SHOWN = 5
 """Names that an error lists before it counts the rest."""
@@ -52,20 +52,7 @@ def fitted(
         for other in others:
             if not np.array_equal(arrays[first], arrays[other], equal_nan=True):
                 raise ArgumentError(f"{first} and {other} are one Variable here, but differ")
-    return {v: _converted(named[0], arrays[named[0]], v.dtype) for v, named in given.items()}
-
-
-def _converted(path: str, array: Array, dtype: DType) -> Array:
-    """The array in another dtype, if that holds its numbers."""
-    if not np.can_cast(array.dtype, dtype, "same_kind"):
-        raise DTypeError(f"{path} is {array.dtype} and cannot become {dtype}")
-    with np.errstate(over="ignore"):
-        converted = array.astype(dtype)
-    kept = np.isfinite(converted) | ~np.isfinite(array) if dtype.kind == "f" else converted == array
-    if not kept.all():
-        worst = array[~kept].flat[0]
-        raise DTypeError(f"{path} holds {worst}, which is too large for {dtype}")
-    return converted
+    return {v: converted(named[0], arrays[named[0]], v.dtype) for v, named in given.items()}
 
 
 def _listed(names: list[str]) -> str:

@@ -38,6 +38,7 @@ def test_report_and_file(gradlab, teacher, tmp_path):
     np.testing.assert_array_equal(weights["0.bias"], teacher[0].bias.numpy()[::2])
     about = {"teacher": "teacher.safetensors", "layers": "first", "elements": "uniform"}
     about |= {"seed": "0", "model": "mlp(hidden=(4,))", "format": "pt"}
+    about |= {"inputs": "2", "outputs": "2"}
     assert weights.metadata == about
     load_weights(nn.MLP((2, 4, 2)), tmp_path / "s.safetensors")
 
@@ -97,6 +98,10 @@ def test_a_run_is_a_teacher_and_selected_weights_start_a_run(gradlab, wines, tmp
         (("teacher.safetensors", *SMALL, "--inputs", "a,b"), "inputs must be whole numbers"),
         (("teacher.safetensors", *SMALL, "--map", "a"), "map must be STUDENT=TEACHER, got 'a'"),
         (("teacher.safetensors", *SMALL, "--map", "a=b"), "no tensor of the student matches 'a'"),
+        (
+            ("teacher.safetensors", *SMALL, "--map", "a=b", "--map", "a=c"),
+            "map gives 'a' both 'b' and 'c'",
+        ),
         (("teacher.safetensors", *SMALL, "--layers", "third"), "unknown policy of layers 'third'"),
         (("teacher.safetensors", *SMALL, "--model", "mpl"), "did you mean 'mlp'"),
         (("teacher.safetensors", *SMALL, "--model", "mlp(hidden=(9,))"), "smaller in axis 0"),
@@ -112,6 +117,21 @@ def test_one_clear_line(gradlab, teacher, tmp_path, words, message):
     assert done.err.startswith("error: ")
     assert done.err.count("\n") == 1
     assert not (tmp_path / "s.safetensors").exists()
+
+
+def test_the_teacher_is_not_overwritten(gradlab, teacher, tmp_path):
+    before = (tmp_path / "teacher.safetensors").read_bytes()
+    (tmp_path / "link.safetensors").symlink_to("teacher.safetensors")
+    for name in ("./teacher.safetensors", "link.safetensors"):
+        done = gradlab("select-weights", "teacher.safetensors", *SMALL, "--out", name)
+        assert (done.status, done.out) == (2, "")
+        assert "lies in, the teacher: give another name" in done.err
+        assert (tmp_path / "teacher.safetensors").read_bytes() == before
+
+
+def test_the_name_is_checked_first(gradlab):
+    done = gradlab("select-weights", "none.safetensors", *SMALL, "--out", "s.h5")
+    assert done.err.startswith("error: s.h5: the name of a weights file ends with one of")
 
 
 def test_where_it_cannot_be_written(gradlab, teacher):

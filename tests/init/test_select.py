@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import gradlab as gl
 from gradlab import nn
 from gradlab.errors import ArgumentError
+from gradlab.graph import relu
 from gradlab.init import SelectWeights, initialize
 from gradlab.init.select_indices import chosen_elements, chosen_layers
 from gradlab.nn.models import models
@@ -36,11 +37,40 @@ def two_convolutions(width):
             "conv2": nn.Conv2d(width, 2 * width, 3, padding="same"),
             "relu2": nn.ReLU(),
             "flatten": nn.Flatten(),
-            "dense1": nn.Linear(2 * width * 16, 3 * width),
+            "dense1": nn.Linear(2 * width * 16, 4 * width),
             "relu3": nn.ReLU(),
-            "dense2": nn.Linear(3 * width, 5),
+            "dense2": nn.Linear(4 * width, 5),
         }
     )
+
+
+def three_dense_layers(width):
+    """A 3c3d with one convolution: two layers after the one that reads the image."""
+    return nn.Sequential(
+        {
+            "conv1": nn.Conv2d(1, width, 3, padding="same"),
+            "relu1": nn.ReLU(),
+            "flatten": nn.Flatten(),
+            "dense1": nn.Linear(16 * width, 8 * width),
+            "relu2": nn.ReLU(),
+            "dense2": nn.Linear(8 * width, 8 * width),
+            "relu3": nn.ReLU(),
+            "dense3": nn.Linear(8 * width, 5),
+        }
+    )
+
+
+class Decoder(nn.Module):
+    """A linear layer that makes an image."""
+
+    def __init__(self, width):
+        self.dense = nn.Linear(6, 16 * width)
+        self.norm = nn.BatchNorm1d(16 * width)
+        self.deconv = nn.ConvTranspose2d(width, 2, 4, stride=2, padding=1)
+
+    def forward(self, z):
+        x = relu(self.norm(self.dense(z)))
+        return self.deconv(gl.reshape(x, (-1, self.deconv.weight.shape[0], 4, 4)))
 
 
 class Narrow(ResNet):
@@ -77,6 +107,8 @@ CASES = {
         3, (1, 4, 4), 1, 1,
     ),
     "2c2d": (two_convolutions, 3, (1, 8, 8), 1, 6),
+    "3c3d": (three_dense_layers, 3, (1, 4, 4), 1, 3),
+    "decoder": (Decoder, 3, (6,), 1, 3),
     "gpt": (vit_or_gpt("gpt", (6,), ", bias=True"), 8, (6,), 2, 1),
     "vit": (vit_or_gpt("vit", IMAGE, ", patch=4"), 8, IMAGE, 2, 1),
     "resnet": (Narrow, 4, IMAGE, 1, 1),
@@ -120,7 +152,7 @@ def same_state(found, expected):
 
 
 # A ResNet's shortcuts go from a channel to that of the same number in a wider stage, which random
-# channels of both stages do not.
+# channels of both stages do not; nor do uniform ones, unless the sizes divide (as here).
 @pytest.mark.parametrize(
     ("name", "policy"),
     [(name, p) for name in CASES for p in POLICIES if (name, p) != ("resnet", "random")],

@@ -8,7 +8,7 @@ from gradlab import nn
 from gradlab.errors import ArgumentError, DataError, GradlabError, ShapeError
 from gradlab.init import SelectWeights, initialize
 from gradlab.init.select_axes import axes_of
-from gradlab.init.select_head import head_of
+from gradlab.init.select_head import heads_among
 from gradlab.init.select_layers import pair, translated
 from gradlab.nn.models import models
 
@@ -201,7 +201,7 @@ def named_head():
     ],
 )  # fmt: skip
 def test_head(model, expected):
-    assert head_of(model) == expected
+    assert heads_among(model) == ((expected,) if expected else ())
 
 
 # --- axes -------------------------------------------------------------------------------------
@@ -227,13 +227,13 @@ def test_axes_of_attention_by_the_names_of_others():
             for name in ("to_q", "key", "v_proj", "to_out", "extra"):
                 setattr(self, name, nn.Linear(8, 8))
 
-    for heads in (4, 0):
+    # Without the number of heads, nothing can be left out.
+    for heads, both in ((4, [("heads", 4), ("units", 2)]), (0, [("whole", 8)])):
         axes = axes_of(Attention(heads))
-        both = [("heads", heads or 1), ("units", 8 // (heads or 1))]
         for name in ("to_q.weight", "to_q.bias", "key.weight", "v_proj.weight"):
             assert roles(axes[name][0]) == both
-        assert roles(axes["key.weight"][1]) == roles(axes["extra.weight"][0]) == [("units", 8)]
         assert roles(axes["to_out.weight"][1]) == both
+        assert roles(axes["key.weight"][1]) == roles(axes["extra.weight"][1]) == [("units", 8)]
         assert roles(axes["to_out.weight"][0]) == roles(axes["to_out.bias"][0]) == [("units", 8)]
 
 
@@ -241,7 +241,7 @@ def test_axes_after_a_recurrent_layer_in_both_directions():
     model = nn.Sequential(nn.LSTM(3, 4, 2, bidirectional=True), nn.Linear(8, 2))
     axes = axes_of(model)
     both = [("whole", 2), ("units", 4)]
-    assert roles(axes["0.weight_ih_l0"][1]) == [("units", 3)]
+    assert roles(axes["0.weight_ih_l0"][1]) == [("whole", 3)]
     assert roles(axes["0.weight_ih_l1_reverse"][1]) == roles(axes["1.weight"][1]) == both
     assert roles(axes["0.weight_hh_l1"][1]) == [("units", 4)]
     assert roles(axes["0.bias_ih_l1"][0]) == [("whole", 4), ("units", 4)]
@@ -353,7 +353,7 @@ def with_shape(name, *shape):
         ),
         (
             nn.Conv2d(1, 4, 3),
-            {"teacher": nn.Conv2d(1, 8, 5)},
+            {"teacher": nn.Conv2d(1, 4, 5)},
             ShapeError,
             r"weight of shape \(4, 1, 3, 3\) .* axis 2 is kernel, .* 3 in the student, 5 in the",
         ),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gradlab import nn
+from gradlab.errors import ArgumentError
 from gradlab.graph import relu
 from gradlab.init import SelectWeights, initialize
 from gradlab.interop import load_weights, open_weights, save_weights
@@ -86,6 +87,18 @@ def test_a_transformer_encoder(form, policy, tmp_path):
     student = Encoder(WIDTH, HEADS, LAYERS).eval()
     initialize(student, SelectWeights(given(form, teacher, tmp_path), elements=policy), seed=3)
     np.testing.assert_allclose(student(x.numpy()), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("layers", [(2, 2), (2, 3)])
+def test_an_encoder_beside_a_decoder(layers):
+    """Both have what an encoder has, so which one has to be said."""
+    teacher = torch.nn.Transformer(16, 2, *layers, dim_feedforward=48, batch_first=True)
+    student = Encoder(8, 1, layers[1])
+    with pytest.raises(ArgumentError, match=r"encoder.*say which"):
+        SelectWeights(teacher).select(student)
+    student = Encoder(8, 1, 2)
+    report = SelectWeights(teacher, mapping={"*": "encoder.*"}).select(student).report
+    assert all(row.source.startswith("encoder.") for row in report.selected)
 
 
 def test_an_encoder_for_a_vit_by_mapping(tmp_path):
@@ -225,6 +238,7 @@ def test_our_resnet_from_it(tmp_path):
     teacher = given("w.safetensors", ResNet18(32), tmp_path)
     student = models.build("resnet(depth=14)", inputs=(3, 8, 8), outputs=10)
     values, report = SelectWeights(teacher).select(student)
+    assert any("such as layer2.0.downsample.0.weight" in note for note in report.notes)
     assert {row.tensor for row in report.left} == {"fc.weight", "fc.bias"}
     expected = open_weights(teacher)["layer2.0.conv1.weight"][::2, ::2]
     np.testing.assert_array_equal(values["layer2.0.conv1.weight"], expected)

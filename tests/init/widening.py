@@ -29,6 +29,20 @@ ROLES = {
         r"dense2\.weight": (".", "r"),
         r"dense2\.bias": (".",),
     },
+    "3c3d": {
+        r"conv1\.weight": ("w", ".", ".", "."),
+        r"dense1\.weight": ("w", "rf"),
+        r"dense2\.weight": ("w", "r"),
+        r"dense3\.weight": (".", "r"),
+        r"dense3\.bias": (".",),
+    },
+    "decoder": {
+        r"dense\.weight": ("wf", "."),
+        r"dense\.bias|norm\..*(weight|bias|mean|var)": ("wf",),
+        r"deconv\.weight": ("r", ".", ".", "."),
+        r"deconv\.bias": (".",),
+        r".*num_batches_tracked": (),
+    },
     "gpt": {
         r".*\.w[tp]e\.weight": (".", "w"),
         r".*ln_f\.(weight|bias)": ("d",),  # for the matrix of logits, which writes too
@@ -74,7 +88,7 @@ ROLES = {
         r"out_proj\.weight": ("w", "rh"),
     },
 }
-DEAD = {"2c2d", "mlp", "resnet"}
+DEAD = {"2c2d", "3c3d", "mlp", "resnet"}
 """Where new units give 0; a normalization over units needs copies, or its statistics change."""
 
 

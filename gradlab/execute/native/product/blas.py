@@ -118,7 +118,7 @@ def _address(function: Any) -> int:
 
 def _scipy() -> Library | None:
     """The BLAS that SciPy was built with, whichever it is, through its Cython interface."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     capsules = getattr(importlib.import_module("scipy.linalg.cython_blas"), "__pyx_capi__", {})
     if not {"sgemm", "dgemm"} <= set(capsules):
