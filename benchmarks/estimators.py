@@ -91,13 +91,9 @@ TASKS = {
     "cancer, early stopping": Task(
         partial(shipped, "breast_cancer"), {"early_stopping": True, "max_iter": 200}
     ),
-    "digits-32": Task(
-        DIGITS, {"hidden_layer_sizes": (64,), "batch_size": 32}, bar=20
-    ),
+    "digits-32": Task(DIGITS, {"hidden_layer_sizes": (64,), "batch_size": 32}, bar=20),
     "digits-200": Task(DIGITS, bar=5),
-    "digits, sgd": Task(
-        DIGITS, {"solver": "sgd", "batch_size": 32, "hidden_layer_sizes": (64,)}
-    ),
+    "digits, sgd": Task(DIGITS, {"solver": "sgd", "batch_size": 32, "hidden_layer_sizes": (64,)}),
     "5,000 × 20": Task(
         partial(made_up, 5_000, 20, 0), {"hidden_layer_sizes": (64, 64), "max_iter": 20}, False
     ),
