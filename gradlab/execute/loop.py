@@ -88,8 +88,8 @@ class Loop:
         graph = self.program.graph
         rows = self._rows(indices)
         inputs = self._numbers(stepped, len(rows))
-        state = self._held()
         given = {v for v, _ in graph.assigned if v.held.value.nbytes >= LARGE and _is_alone(v)}
+        state = self._held()
         try:
             emitted, new = self.program.updates(self.data, rows, inputs, state, given)
         except ShapeError:
