@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import gradlab as gl
+from gradlab.errors import ArgumentError, ShapeError
 from gradlab.execute import Loop
-from gradlab.graph import Spec, trace
+from gradlab.graph import Spec, Variable, trace
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(20, 3)).astype(np.float32)
@@ -352,3 +353,27 @@ def test_an_index_out_of_range_in_one_model_is_an_error():
     with pytest.raises(gl.errors.ShapeError, match="index is out of range"):
         loop.run_many([{start: 0}, {start: -9}], rows, none)
     assert int(start) == 0
+
+
+@pytest.mark.parametrize("executor", ["native", "numpy"])
+def test_a_run_from_other_values_leaves_those_of_the_variables(executor):
+    w = Variable(np.array([1.0, 2.0], np.float32))
+
+    def step(x, rate):
+        w.assign(w + rate * x.sum(axis=0))
+        return w.sum()
+
+    loop = Loop(trace(step, Spec((2, 2)), Spec(weak=True)), [np.ones((3, 2), np.float32)], executor)
+    new, (sums,) = loop.run_from({w: [10.0, 20.0]}, [[0, 1], [1, 2]], [[1.0], [0.5]])
+    assert new[w].tolist() == [13.0, 23.0]
+    assert sums.tolist() == [34.0, 36.0]
+    assert w.numpy().tolist() == [1.0, 2.0]
+    other = loop.over([np.full((2, 2), 5.0, np.float32)])
+    assert other.run_from({}, [[0, 1]], [[1.0]])[0][w].tolist() == [11.0, 12.0]
+    assert loop.run_from({}, [[0, 1]], [[1.0]])[0][w].tolist() == [3.0, 4.0]
+    with pytest.raises(ShapeError, match=r"data\[0\] has shape \(2, 3\)"):
+        loop.over([np.ones((2, 3), np.float32)])
+    with pytest.raises(ShapeError, match="2 arrays of data for a loop over 1"):
+        loop.over([np.ones((2, 2), np.float32)] * 2)
+    with pytest.raises(ArgumentError, match="which the graph does not use"):
+        loop.run_from({Variable(0.0): 1.0}, [[0, 1]], [[1.0]])
