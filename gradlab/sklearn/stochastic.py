@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 
 from gradlab.errors import ArgumentError
 from gradlab.graph.dtypes import Array
+from gradlab.optim import Optimizer
 from gradlab.sklearn.descent import BatchSize, Descent, fresh_streams
 from gradlab.sklearn.network import Network
 from gradlab.sklearn.programs import updates
@@ -90,10 +91,11 @@ def fit_stochastic(estimator: Any, network: Network, rows: Rows, incremental: bo
         rows, held_out = _split(estimator, network, rows)
     if (getattr(estimator, "best_loss_", None) is None) != bool(held_out):
         begin_curves(estimator)  # other weights to go on from were not judged in this way
-    progress = _progress(estimator, network, incremental)
+    optimizer = make_optimizer(estimator)
+    progress = _progress(estimator, network, optimizer, incremental)
     descent = Descent(
         network,
-        make_optimizer(estimator),
+        optimizer,
         rows.x,
         rows.targets,
         rows.weights,
@@ -135,9 +137,10 @@ def fit_stochastic(estimator: Any, network: Network, rows: Rows, incremental: bo
         estimator._take(best)
 
 
-def _progress(estimator: Any, network: Network, incremental: bool) -> Progress:
+def _progress(
+    estimator: Any, network: Network, optimizer: Optimizer, incremental: bool
+) -> Progress:
     """What there is to go on with, or a new start."""
-    optimizer = make_optimizer(estimator)
     names = [type(optimizer).__qualname__, *updates(network, optimizer).variables]
     found: Progress | None = getattr(estimator, "_progress", None)
     if incremental and found is not None and found.names == names:
