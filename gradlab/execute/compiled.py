@@ -187,7 +187,7 @@ class Compiled:
         form = repr(rebuild(call, itertools.repeat(...)))
         key = (form, tuple(next(kinds) if _moves(x) else _identity(x) for x in parts))
         programs = self._programs.get(key, [])
-        ready = next((known for known in programs if known.graph.holds()), None)
+        ready = next((known for known in programs if known.graph.holds(moving)), None)
         if ready is None:
             ready = program(self._trace(call, moving), self.executor)
             self._programs[key] = [*programs, ready][-CACHE_SIZE:]

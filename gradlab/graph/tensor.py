@@ -108,9 +108,15 @@ class Tensor(Operators):
 
 
 class Symbol(Tensor):
-    """A tensor inside a trace: it has a shape and a dtype, but no value."""
+    """A tensor inside a trace: it has a shape and a dtype, but no value.
+
+    Attributes:
+        trace: the recording that it belongs to.
+        example: of a weak whole number, the one that it stands for while it is recorded.
+    """
 
     trace: Trace
+    example: Array | None = None
 
     def __init__(
         self,
@@ -185,7 +191,10 @@ def as_tensor(x: Like) -> Tensor:
     if isinstance(x, Tensor):
         return x
     if type(x) in PYTHON_NUMBERS:
-        return Tensor(np.asarray(x), weak=True)
+        number = np.asarray(x)
+        if number.dtype == object:
+            raise DTypeError(f"{_short(x)} needs more than 64 bits: write it as a float")
+        return Tensor(number, weak=True)
     if isinstance(x, Operators):
         return x.read()
     return constant(x)

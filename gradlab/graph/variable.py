@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from gradlab.errors import ArgumentError, DTypeError, ShapeError
 from gradlab.graph.dtypes import DType
+from gradlab.graph.elementwise import fits_dtype
 from gradlab.graph.op import Shape
 from gradlab.graph.operators import Operators
 from gradlab.graph.tensor import Like, Tensor, active, as_tensor, tensor
@@ -24,6 +25,15 @@ def _not_in_place(symbol: str) -> Callable[[Variable, Like], NoReturn]:
         )
 
     return refuse
+
+
+def _assignable(value: Tensor, dtype: DType) -> bool:
+    """Whether a Variable's dtype can hold a value of another dtype; floats may lose digits."""
+    if dtype.kind == "f":
+        return True
+    if value.weak and value.dtype.kind in "iu" and dtype.kind in "iu":
+        return fits_dtype(value, dtype)
+    return np.can_cast(value.dtype, dtype, "safe")
 
 
 class Variable(Operators):
@@ -92,7 +102,8 @@ class Variable(Operators):
 
         Raises:
             ShapeError: the new value has another shape.
-            DTypeError: the new value is of a higher kind (a float for an integer variable).
+            DTypeError: the new value is of a higher kind (a float for an integer variable), or of a
+                wider dtype of whole numbers, unless it is a Python number that fits.
         """
         new, held = as_tensor(value), self._tensor
         if new.shape != held.shape:
@@ -100,7 +111,7 @@ class Variable(Operators):
                 f"cannot assign shape {new.shape} to variable {self.name or ''} "
                 f"of shape {self.shape}"
             )
-        if new.dtype != held.dtype and not np.can_cast(new.dtype, held.dtype, "same_kind"):
+        if new.dtype != held.dtype and not _assignable(new, held.dtype):
             raise DTypeError(
                 f"cannot assign {new.dtype} to variable {self.name or ''} of dtype {self.dtype}; "
                 "convert it with astype"
