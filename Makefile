@@ -10,9 +10,9 @@ demo: .venv/core
 test: .venv/test
 	$(BIN)/python -m pytest -n 2
 
-# The long ones too, such as 10,000 random programs; `-m ""` lifts the mark's exclusion.
+# The long ones too, such as 10,000 random programs, and in random order.
 test-all: .venv/test
-	$(BIN)/python -m pytest -n 2 -m ""
+	$(BIN)/python -m pytest -n 2 -m "" -p randomly
 
 check: .venv/check
 	$(BIN)/ruff format --check .
