@@ -2,7 +2,16 @@
 
 from gradlab.backprop.check import check_grads
 from gradlab.backprop.checkpoint import checkpoint
-from gradlab.backprop.functional import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from gradlab.backprop.functional import (
+    grad,
+    hessian,
+    hvp,
+    jacfwd,
+    jacobian,
+    jvp,
+    value_and_grad,
+    vjp,
+)
 from gradlab.backprop.sweep import reachable, sum_to, sweep
 from gradlab.backprop.tape import GradientTape
 
@@ -13,6 +22,7 @@ __all__ = [
     "grad",
     "hessian",
     "hvp",
+    "jacfwd",
     "jacobian",
     "jvp",
     "reachable",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+# Looked up when it is used, as in operators.py.
+import gradlab.graph as graph
 from gradlab.errors import DTypeError, ShapeError, TraceError
 from gradlab.graph.dtypes import (
     BOOL,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 Params = Mapping[str, Any]
 Like = object
-"""What ops take: a Tensor, a Variable, an array, a Python number, or nested lists of numbers."""
+"""What ops take: a Tensor, a Variable, an array, a Python number, or nested lists of these."""
 
 NO_PARAMS: Params = {}
 PYTHON_NUMBERS = (float, int, bool)
@@ -186,7 +188,16 @@ def apply(op: Op, inputs: tuple[Tensor, ...], params: Params = NO_PARAMS) -> Ten
 def as_tensor(x: Like) -> Tensor:
     """What an op computes with: a tensor as it is, a variable's present value, or a constant.
 
-    A Python number stays weak: it takes the dtype of the tensor that it meets.
+    A Python number stays weak: it takes the dtype of the tensor that it meets. A list or a tuple
+    with tensors or variables in it, at whatever depth, is stacked by ops, which tapes and traces
+    record.
+
+    Raises:
+        ShapeError: what stands in such a list differs in shape.
+
+    >>> import gradlab
+    >>> gradlab.grad(lambda x: gradlab.mean([x, x * 3, 5.0]))(1.5).item()
+    1.3333333333333333
     """
     if isinstance(x, Tensor):
         return x
@@ -197,7 +208,25 @@ def as_tensor(x: Like) -> Tensor:
         return Tensor(number, weak=True)
     if isinstance(x, Operators):
         return x.read()
+    if isinstance(x, list | tuple) and _holds_tensors(x):
+        return _stacked(x)
     return constant(x)
+
+
+def _holds_tensors(x: Sequence[Any]) -> bool:
+    """Whether a nested list has a tensor or a variable in it."""
+    kinds = set(map(type, x))  # quick for a long list of numbers
+    if any(issubclass(kind, Operators) for kind in kinds):
+        return True
+    nested = any(issubclass(kind, list | tuple) for kind in kinds)
+    return nested and any(_holds_tensors(part) for part in x if isinstance(part, list | tuple))
+
+
+def _stacked(x: Any) -> Tensor:
+    """A nested list as one tensor, made by ops; numbers beside tensors stay weak."""
+    if isinstance(x, list | tuple):
+        return graph.stack([_stacked(part) for part in x])
+    return as_tensor(x)
 
 
 def constant(data: Like, dtype: npt.DTypeLike | None = None) -> Tensor:
@@ -225,6 +254,7 @@ def tensor(data: Like, dtype: npt.DTypeLike | None = None, name: str | None = No
     """A tensor with a copy of the given numbers.
 
     Lists and numbers with a decimal point become the default dtype (float32); arrays keep theirs.
+    Of a tensor, or a list with tensors in it, it is a copy that gradients flow through.
 
     Raises:
         DTypeError: ragged rows, text, complex numbers or objects.
@@ -232,9 +262,11 @@ def tensor(data: Like, dtype: npt.DTypeLike | None = None, name: str | None = No
     >>> tensor([[1, 2], [3, 4]], dtype="float64").dtype
     dtype('float64')
     """
-    if isinstance(data, Operators):
-        data = as_tensor(data).value
-    made = constant(data, dtype)
+    if isinstance(data, Operators) or (isinstance(data, list | tuple) and _holds_tensors(data)):
+        made = graph.identity(data)
+        made = graph.astype(made, made.dtype if dtype is None else dtype)
+    else:
+        made = constant(data, dtype)
     return made.named(name) if name else made
 
 
