@@ -109,6 +109,13 @@ class Tensor(Operators):
         return f"tensor({text}{dtype}{name})"
 
 
+AS_TENSOR = "gradlab.as_tensor(array)[index]"
+KNOWN = (
+    "axes, counts, shapes and bounds of slices must be known while a function is recorded: give "
+    "them as Python numbers from outside, as n in compile(lambda x: f(x, n))"
+)
+
+
 class Symbol(Tensor):
     """A tensor inside a trace: it has a shape and a dtype, but no value.
 
@@ -143,11 +150,28 @@ class Symbol(Tensor):
     @property
     def value(self) -> Array:  # type: ignore[override]
         """Raises: a traced tensor has no value."""
+        if not self.shape and self.dtype.kind in "iu":
+            raise self._unknown(f"to index an array by it, write {AS_TENSOR}; {KNOWN}")
+        raise self._unknown(
+            "compute with it by gradlab's functions, which take it as it is (gradlab.where instead "
+            "of a branch), and return it from the compiled function to look at it"
+        )
+
+    def __bool__(self) -> bool:
+        raise self._unknown(
+            f"write gradlab.where(condition, a, b) instead of a branch on a tensor; {KNOWN}"
+        )
+
+    def __index__(self) -> int:
+        raise self._unknown(f"to index a list or an array by it, write {AS_TENSOR}; {KNOWN}")
+
+    def __len__(self) -> int:
+        return super().__len__() if self.shape else self.__index__()
+
+    def _unknown(self, advice: str) -> TraceError:
         label = f"{self.name!r} " if self.name else ""
-        raise TraceError(
-            f"the traced tensor {label}of shape {self.shape} has no value yet: inside a compiled "
-            "function write gradlab.where(condition, a, b) instead of a branch on a tensor, and "
-            "return what you want to look at"
+        return TraceError(
+            f"the traced tensor {label}of shape {self.shape} has no value yet: {advice}"
         )
 
     def __repr__(self) -> str:

@@ -242,7 +242,8 @@ class MatrixProduct(Kernel):
 class SpecialKernel(Kernel):
     """A row with a kernel of its own (see emit/special).
 
-    ``by_rows``: operands of which position i of the outermost loop takes row i alone.
+    ``by_rows``: operands of which position i of the outermost loop takes row i alone. ``fault``:
+    what is wrong if it finds an index out of range.
     """
 
     call: Call
@@ -250,6 +251,7 @@ class SpecialKernel(Kernel):
     out: Operand
     by_rows: list[Operand]
     scratch: Buffer | None = None
+    fault: str = ""
 
     def reads(self) -> list[Operand]:
         """The inputs."""
