@@ -179,6 +179,10 @@ class _Listener:
         """Whether one of the other tapes does."""
         return any(tape.watches(x) for tape in self.tapes)
 
+    def flows(self, x: Tensor) -> bool:
+        """Whether a derivative flows to a tensor on one of them."""
+        return any(tape.flows(x) for tape in self.tapes)
+
 
 class _Run(Trace):
     """The Variables of one run of a function: what it reads is noted, what it assigns is kept here.
