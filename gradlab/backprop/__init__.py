@@ -2,6 +2,7 @@
 
 from gradlab.backprop.check import check_grads
 from gradlab.backprop.checkpoint import checkpoint
+from gradlab.backprop.custom import custom_gradient
 from gradlab.backprop.functional import (
     grad,
     hessian,
@@ -19,6 +20,7 @@ __all__ = [
     "GradientTape",
     "check_grads",
     "checkpoint",
+    "custom_gradient",
     "grad",
     "hessian",
     "hvp",

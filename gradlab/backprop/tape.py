@@ -67,6 +67,7 @@ class GradientTape:
         self._nodes: list[Tensor] = []
         # What was watched and what descends from it. Holding them, no id is used twice.
         self._watched: dict[int, Tensor] = {}
+        self._chosen: set[int] = set()  # ids of the tensors that watch was called on
         self._reads: dict[Variable, list[Tensor]] = {}
         self._used = False
         self._beside: WeakSet[GradientTape] = WeakSet()  # tapes that recorded at the same time
@@ -129,6 +130,7 @@ class GradientTape:
                 self._note_read(x, x.read())
             else:
                 self._watched[id(x)] = x
+                self._chosen.add(id(x))
 
     def watched_variables(self) -> tuple[Variable, ...]:
         """The Variables watched so far, in the order in which they were read."""
@@ -154,6 +156,19 @@ class GradientTape:
     def watches(self, x: Tensor) -> bool:
         """Whether a tensor was watched, or descends from one that was."""
         return id(x) in self._watched
+
+    def flows(self, x: Tensor) -> bool:
+        """Whether a derivative flows to a tensor from one that was watched."""
+        starts = self._chosen | {id(y) for reads in self._reads.values() for y in reads}
+        pending, seen = [x], set[int]()
+        while pending:
+            node = pending.pop()
+            if id(node) in starts and id(node) in self._watched:
+                return True
+            if id(node) in self._watched and id(node) not in seen and node.op is not None:
+                seen.add(id(node))
+                pending += [y for i, y in enumerate(node.inputs) if node.op.vjps[i] is not None]
+        return False
 
     def _note_read(self, variable: Variable, tensor: Tensor) -> None:
         reads = self._reads.setdefault(variable, [])
@@ -232,7 +247,7 @@ class GradientTape:
             shared = not alone and any(id(node) in tape._watched for tape in self._beside)
             if not shared and not isinstance(node, Symbol):  # a trace needs it
                 node.op, node.inputs, node.params = None, (), NO_PARAMS
-        self._nodes, self._watched = [], {}
+        self._nodes, self._watched, self._chosen = [], {}, set()
 
     def _gradients(
         self,

@@ -47,6 +47,9 @@ class Tape(Protocol):
     def watches(self, x: Tensor) -> bool:
         """Whether operations on this tensor are taken note of."""
 
+    def flows(self, x: Tensor) -> bool:
+        """Whether a derivative flows to this tensor from something watched."""
+
 
 class _Active(threading.local):
     """What this thread records into at the moment."""
@@ -97,6 +100,12 @@ class Tensor(Operators):
         """Give this tensor the name that drawings and messages show; returns the tensor."""
         self.name = name
         return self
+
+    @property
+    def watched(self) -> bool:
+        """Whether a tape that records now would give a gradient through this tensor."""
+        tapes = active.tapes
+        return bool(tapes) and self.dtype.kind == "f" and any(tape.flows(self) for tape in tapes)
 
     def __repr__(self) -> str:
         text = np.array2string(self.value, separator=", ", prefix="tensor(")
