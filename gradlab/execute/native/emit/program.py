@@ -235,6 +235,8 @@ class _Emitter:
             function = emit_nest(self.module, kernel)
             written = {x.buffer for x in kernel.writes()}
             pointers = [self._pointer(x, x in written) for x in buffers_of(kernel)]
+            if kernel.scratch is not None:
+                pointers.append(self.b.bitcast(self._pointer(kernel.scratch, own=True), BYTES))
             self._invoke(function, [begin, end, *pointers])
         elif isinstance(kernel, MatrixProduct):
             self._product(kernel, begin, end)
