@@ -190,7 +190,6 @@ def _translated(
         if a != b and (a in mine or b in theirs or not required):
             break
         names[a] = b
-    names |= {a: a for a in theirs if a in mine}
     call = _signature(function).bind(*args, **options)
     call.apply_defaults()
     given = dict(call.arguments)
