@@ -19,9 +19,9 @@ class Conversions:
     """Numbers, arrays and NumPy's functions; each takes the value that is held now.
 
     What is asked for by name gives constants: ``numpy``, ``item``, ``tolist``, formats. So do
-    ``bool``, ``int`` and indices, whose derivative is zero wherever there is one. ``float`` and
-    conversions to arrays, which functions of other libraries ask for, raise a GradientError while
-    a tape watches the tensor.
+    ``bool``, ``int``, indices and arrays of whole numbers, whose derivative is zero wherever there
+    is one. ``float`` and arrays of floats, which functions of other libraries ask for, raise a
+    GradientError while a tape watches the tensor.
     """
 
     __slots__ = ()
@@ -56,8 +56,9 @@ class Conversions:
         return format(self.item(), spec) if spec else str(self)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
-        view = _without_gradient(self, "a conversion to a NumPy array")
-        return np.array(view, dtype=dtype, copy=copy)
+        whole = dtype is not None and np.dtype(dtype).kind in "iub"
+        x = self.numpy() if whole else _without_gradient(self, "a conversion to a NumPy array")
+        return np.array(x, dtype=dtype, copy=copy)
 
     def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
         if copy is False:

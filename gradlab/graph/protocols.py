@@ -54,14 +54,21 @@ RENAMED = {
     "arctanh": "atanh",
     "around": "round",
     "concatenate": "concat",
+    "conj": "identity",
+    "conjugate": "identity",
     "copy": "identity",
+    "degrees": "rad2deg",
     "expit": "sigmoid",
     "fabs": "abs",
     "fix": "trunc",
     "positive": "identity",
     "power": "pow",
+    "radians": "deg2rad",
     "ravel": "flatten",
+    "real": "identity",
+    "real_if_close": "identity",
     "rint": "round",
+    "trace": "matrix_trace",
     "transpose": "permute_dims",
 }
 # These names mean other things in gradlab.
@@ -142,11 +149,14 @@ def _ours(name: str) -> Callable[..., Any] | None:
     """gradlab's function for one of NumPy's, if there is one."""
     if name in ADAPTED:
         return ADAPTED[name]
-    renamed = RENAMED.get(name, name)
-    for candidate in (renamed, name):
-        if candidate in graph.__all__ and name not in OTHER_MEANING:
-            return getattr(graph, candidate)  # type: ignore[no-any-return]
-    return None
+    there = _name_of_ours(name)
+    return None if there is None else getattr(graph, there)
+
+
+def _name_of_ours(name: str) -> str | None:
+    """What gradlab calls one of NumPy's functions, if it has it."""
+    same = None if name in OTHER_MEANING else name
+    return next((n for n in (RENAMED.get(name), same) if n in graph.__all__), None)
 
 
 VAR_POSITIONAL, VAR_KEYWORD = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
@@ -180,7 +190,6 @@ def _translated(
         if a != b and (a in mine or b in theirs or not required):
             break
         names[a] = b
-    names |= {a: a for a in theirs if a in mine}
     call = _signature(function).bind(*args, **options)
     call.apply_defaults()
     given = dict(call.arguments)
@@ -189,14 +198,15 @@ def _translated(
             given |= given.pop(key)
     taken: dict[str, Any] = {}
     for key, value in given.items():
-        if value is np._NoValue:
+        default = theirs[key].default if key in theirs else ...
+        if value is np._NoValue or value is default is None:
             continue
         if key in names or key in mine:
             taken[names.get(key, key)] = value
         elif key == "dtype" and name in COMPUTE_IN_DTYPE and _is_floating(value):
             first = next(iter(taken))
             taken[first] = graph.astype(taken[first], value)
-        elif key not in theirs or value is not theirs[key].default:
+        elif value is not default:
             _check_option(key, value)
     return (), taken
 
@@ -266,12 +276,8 @@ def _is_constant(result: Any) -> bool:
 
 def _hint(name: str, why: str | None) -> str:
     """What to write instead of a function of NumPy."""
-    last = name.rpartition(".")[2]
-    ours = RENAMED.get(last, last)
     if why is not None:
         return f"gradlab does not take {why} there, so write it with gradlab's functions"
-    if ours in graph.__all__ and last not in OTHER_MEANING and "." not in name:
-        return f"write gradlab.{ours}"
     return "gradlab has no such function, so write it with those that it has"
 
 
@@ -337,6 +343,20 @@ def _pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: An
     if mode != "constant":
         raise _OptionError(f"mode={mode!r}")
     return graph.pad(array, tuple((int(a), int(b)) for a, b in widths), constant_values)
+
+
+def _angle(z: Any, deg: bool = False) -> Any:
+    return graph.where(graph.less(z, 0), 180.0 if deg else math.pi, graph.zeros_like(z))
+
+
+def _imag(val: Any) -> Any:
+    return graph.zeros_like(val)
+
+
+def _rollaxis(a: Any, axis: int, start: int = 0) -> Any:
+    order = list(range(graph.as_tensor(a).ndim))
+    there = np.rollaxis(np.empty(order), axis, start).shape  # lengths that number the axes
+    return graph.permute_dims(a, there)
 
 
 def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
@@ -426,6 +446,7 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
 
 
 ADAPTED: dict[str, Callable[..., Any]] = {
+    "angle": _angle,
     "argsort": _argsort,
     "array_split": _array_split,
     "clip": _clip,
@@ -433,6 +454,7 @@ ADAPTED: dict[str, Callable[..., Any]] = {
     "cumsum": _cumsum,
     "einsum": _einsum,
     "expand_dims": _expand_dims,
+    "imag": _imag,
     "linalg.matmul": lambda x1, x2: graph.matmul(x1, x2),
     "linalg.matrix_transpose": lambda x: graph.matrix_transpose(x),
     "linalg.norm": _norm,
@@ -442,6 +464,7 @@ ADAPTED: dict[str, Callable[..., Any]] = {
     "ones_like": _like("ones"),
     "pad": _pad,
     "roll": _roll,
+    "rollaxis": _rollaxis,
     "sort": _sort,
     "split": _split,
     "stack": _stack,
