@@ -23,7 +23,7 @@ from gradlab.graph import Spec, Tensor, trace
 from gradlab.graph.dtypes import Array
 from gradlab.optim import Optimizer
 from gradlab.optim.hyper import Hyperparameters
-from gradlab.sklearn.network import Network
+from gradlab.sklearn.network import OUTPUTS, Network
 
 KEPT = 32
 """How many are kept; the one longest unused goes first."""
@@ -148,7 +148,7 @@ def updates(network: Network, optimizer: Optimizer) -> Updates:
 def _columns(network: Network) -> list[tuple[str, tuple[int, ...], Any]]:
     """Name, shape of a row, and dtype of what is gathered."""
     dtype = np.dtype(network.dtype)
-    y = ((), np.int64) if network.output == "softmax" else ((network.sizes[-1],), dtype)
+    y = ((), np.int64) if OUTPUTS[network.output].numbers else ((network.sizes[-1],), dtype)
     return [("x", (network.sizes[0],), dtype), ("y", *y), ("weight", (), dtype)]
 
 
