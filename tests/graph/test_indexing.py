@@ -93,7 +93,10 @@ def test_tensors_can_be_walked_over():
         (7, ShapeError, "out of bounds"),
         ([0, 9], ShapeError, "out of bounds"),
         (([0, 1], [0, 1, 2]), ShapeError, "shape"),
-        (np.array([True, False]), DTypeError, "where"),
+        (np.array([True, False, True]), ShapeError, r"mask of shape \(3,\) does not fit"),
+        (np.ones((2, 2), bool), ShapeError, r"lengths \(2, 3\)"),
+        ((0, np.ones((2, 3), bool)), ShapeError, "too many"),
+        (True, DTypeError, "a mask with axes"),
         ([0.5], DTypeError, "whole numbers"),
     ],
 )
