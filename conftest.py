@@ -14,10 +14,22 @@ from hypothesis import settings
 import gradlab as gl
 from gradlab.nn import made
 
-# Compiled programs of one run of the tests serve all its processes, and no other run.
-CACHE = None
-if "GRADLAB_CACHE" not in os.environ:
-    CACHE = os.environ["GRADLAB_CACHE"] = tempfile.mkdtemp(prefix="gradlab-tests-")
+# What tests and the libraries they use write goes to one folder, which is gone after the run:
+# compiled programs, which serve all processes of the run and no other run; temporary files, caches.
+FOLDER = None
+if "GRADLAB_TESTS" not in os.environ:
+    FOLDER = os.environ["GRADLAB_TESTS"] = tempfile.mkdtemp(prefix="gradlab-tests-")
+    PLACES = (
+        "GRADLAB_CACHE",
+        "MPLCONFIGDIR",
+        "TMPDIR",
+        "TORCHINDUCTOR_CACHE_DIR",
+        "XDG_CACHE_HOME",
+    )
+    for name in PLACES:
+        os.environ[name] = str(Path(FOLDER) / name.lower())
+        Path(os.environ[name]).mkdir()
+    tempfile.tempdir = None  # it looks at TMPDIR again
 
 # The same examples at every run, so that a failure is a change in the code.
 settings.register_profile("gradlab", derandomize=True, deadline=None, database=None)
@@ -35,7 +47,6 @@ REGISTRIES = {
     "gradlab.train.images": "augmentations",
     "gradlab.train.metrics": "metrics",
 }
-NO_DATA = "no copy of the published data"
 
 
 @pytest.fixture(autouse=True)
@@ -59,35 +70,31 @@ def clean_process(monkeypatch):
 
 @pytest.fixture(scope="session")
 def published():
-    """A folder with published datasets: $GRADLAB_DATA, or shared/data beside this checkout."""
+    """A folder with published datasets: $GRADLAB_DATA, or shared/data beside this checkout.
+
+    Tests that ask for it are marked long, so that `make test` runs the same tests everywhere.
+    """
 
     def folder(*files):
         beside = Path(__file__).parents[1] / "shared" / "data"
         found = Path(os.environ.get("GRADLAB_DATA") or beside)
         absent = [file for file in files if not (found / file).exists()]
         if absent:
-            pytest.skip(f"{NO_DATA}: {', '.join(absent)}; name its folder in GRADLAB_DATA")
+            pytest.skip(f"no copy of {', '.join(absent)}; name its folder in GRADLAB_DATA")
         return found
 
     return folder
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
-    """In CI every extra is installed, so a test that was skipped is a failure of the set-up.
-
-    Published data need not be there.
-    """
-    skipped = [
-        report
-        for report in terminalreporter.stats.get("skipped", [])
-        if NO_DATA not in str(report.longrepr)
-    ]
+    """In CI every extra is installed, so a test that was skipped is a failure of the set-up."""
+    skipped = terminalreporter.stats.get("skipped", [])
     if skipped and os.environ.get("CI"):
         terminalreporter.write_line(f"{len(skipped)} skipped in CI: every extra must be installed")
         terminalreporter._session.exitstatus = 1
 
 
 def pytest_unconfigure(config):
-    """The process that made the folder of compiled programs takes it away."""
-    if CACHE is not None:
-        shutil.rmtree(CACHE, ignore_errors=True)
+    """The process that made the folder takes it away."""
+    if FOLDER is not None:
+        shutil.rmtree(FOLDER, ignore_errors=True)

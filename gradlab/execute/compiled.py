@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import inspect
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -14,7 +16,7 @@ import numpy as np
 from gradlab.errors import ArgumentError, one_of
 from gradlab.execute.numpy import NumpyProgram
 from gradlab.execute.simplify import simplify
-from gradlab.graph import Graph, Tensor, Variable, as_tensor, trace
+from gradlab.graph import Graph, Spec, Tensor, Variable, as_tensor, trace
 from gradlab.graph.dtypes import Array
 from gradlab.graph.tensor import active
 from gradlab.graph.trace import lists_as_arrays
@@ -205,7 +207,32 @@ class Compiled:
             args, options = rebuild(call, iter(parts))
             return self.function(*args, **options)
 
-        return trace(function, *moving)
+        names = iter(_names(self.function, call))
+        specs = [dataclasses.replace(s, name=s.name or next(names)) for s in map(Spec.of, moving)]
+        return trace(function, *specs)
+
+
+def _names(function: Callable[..., Any], call: Any) -> list[str | None]:
+    """What a function calls each of the run-time inputs of a call, for messages and listings."""
+    args, options = call
+    try:
+        parameters = [*inspect.signature(function).parameters.values()]
+    except (TypeError, ValueError):  # such as some that are written in C
+        parameters = []
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    known = [parameter.name for parameter in parameters if parameter.kind in positional]
+    names: list[str | None] = []
+
+    def visit(name: str | None, x: Any) -> None:
+        if isinstance(x, dict | list | tuple):
+            for key, part in x.items() if isinstance(x, dict) else enumerate(x):
+                visit(name and f"{name}[{key!r}]", part)
+        elif _moves(x):
+            names.append(name)
+
+    for name, x in [*itertools.zip_longest(known[: len(args)], args), *options.items()]:
+        visit(name, x)
+    return names
 
 
 class _Itself:

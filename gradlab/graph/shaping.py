@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -27,7 +28,7 @@ def normalize_axis(axis: Axis, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     if type(axis) is int and -ndim <= axis < ndim:
         return (axis % ndim,)
-    axes = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
+    axes = tuple(axis) if isinstance(axis, tuple | list) else (operator.index(axis),)
     for a in axes:
         if not -ndim <= a < ndim:
             raise ShapeError(f"axis {a} is out of range for {ndim} axes")

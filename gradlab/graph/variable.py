@@ -64,8 +64,9 @@ class Variable(Operators):
     ) -> None:
         self.trainable = trainable
         self.name = name
-        self._tensor = Tensor(np.array(value), True) if weak else tensor(value, dtype)
-        self._tensor.name = name
+        # A fresh leaf: what it begins with may carry the history of a tape.
+        start = np.array(value) if weak else tensor(value, dtype).value.copy()
+        self._tensor = Tensor(start, weak, name)
         if active.trace is not None:
             active.trace.created.add(self)
 

@@ -15,6 +15,7 @@ from llvmlite import ir
 
 from gradlab.execute.native.assemble import assemble
 from gradlab.execute.native.cache import DiskCache, cache_folder, version
+from gradlab.execute.native.emit.nest import nest_scratch_bytes
 from gradlab.execute.native.emit.program import emit_program
 from gradlab.execute.native.emit.special import SPECIALS
 from gradlab.execute.native.fuse import is_arange
@@ -26,6 +27,7 @@ from gradlab.execute.native.plan import (
     Buffer,
     Kernel,
     MatrixProduct,
+    Nest,
     Plan,
     SpecialKernel,
     check_operands,
@@ -77,6 +79,8 @@ def _provide_scratch(kernel: Kernel, plan: Plan) -> None:
     """Memory in which a kernel takes notes, for each thread its own."""
     if isinstance(kernel, MatrixProduct):
         size = scratch_bytes(kernel.product, kernel.method)
+    elif isinstance(kernel, Nest):
+        size = nest_scratch_bytes(kernel)
     elif isinstance(kernel, SpecialKernel):
         size = SPECIALS[kernel.call.name].scratch_bytes(kernel.call)
     else:

@@ -22,7 +22,7 @@ from gradlab.execute.native.explain import explain, memory
 from gradlab.execute.native.guarded import ZONE, GuardedMemory, Guards
 from gradlab.execute.native.lower import lower
 from gradlab.execute.native.machine import LINE, MachineCode
-from gradlab.execute.native.plan import Plan
+from gradlab.execute.native.plan import Plan, SpecialKernel
 from gradlab.execute.native.product.blas import bind, single_threaded
 from gradlab.execute.native.threads import each, thread_count, together
 from gradlab.graph import Graph, Variable
@@ -230,7 +230,7 @@ class NativeProgram:
             arena = self._arenas.pop()
         except IndexError:  # none is free: as many as calls at the same time
             arena = _aligned((self._made.arena,), np.uint8)
-        error, counter = np.zeros(1, np.int32), np.zeros(1, np.int64)
+        error, counter = np.zeros(max(self._made.kernels, 1), np.int32), np.zeros(1, np.int64)
         steps = np.array([array.strides[0] for array in data], np.int64)
         arrays = [arena, error, error if rows is None else rows, self._ticks, steps]
         arrays += [*data, *inputs]
@@ -243,8 +243,10 @@ class NativeProgram:
                 done = self._run(count, memory.arrays, counter)
                 memory.check()
         self._arenas.append(arena)
-        if error[0]:
-            raise ShapeError("an index is out of range for the tensor that it picks from")
+        if error.any():
+            kernel = self.plan.kernels[int(error.argmax())]
+            assert isinstance(kernel, SpecialKernel)
+            raise ShapeError(kernel.fault)
         return outputs, done
 
     def _run(self, count: int, arrays: Sequence[Array], counter: Array) -> int:

@@ -270,13 +270,13 @@ def test_an_index_out_of_range_is_an_error_and_changes_nothing(wrong):
     loop = Loop(trace(step, Spec((1, 1), np.int64)), [data])
     loop.run([[0], [1]], [[], []])
     np.testing.assert_array_equal(v, np.arange(5.0) + 2)
-    with pytest.raises(ShapeError, match="index is out of range"):
+    with pytest.raises(ShapeError, match=r"index .*is out of range"):
         loop.run([[0], [2], [1]], [[]] * 3)
     np.testing.assert_array_equal(v, np.arange(5.0) + 2)
     (found,) = loop.run([[3]], [[]])  # it goes on as if nothing had been
     assert found.item() == 4.0
     compiled = gl.compile(lambda i: gl.index(v, i))
-    with pytest.raises(ShapeError, match="index is out of range"):
+    with pytest.raises(ShapeError, match=r"index .*is out of range"):
         compiled(np.array([wrong]))
     with pytest.raises(ShapeError, match="index"):
         gl.compile(lambda i: gl.index(v, i), executor="numpy")(np.array([wrong]))

@@ -1,9 +1,9 @@
 """LLVM IR of a whole program: a loop of updates that calls the kernels in order.
 
 ``run(updates, thread, bases, sync) -> updates done``. ``bases`` points to the addresses of the
-arena, of the error flag, of the matrix of row numbers, of the clock's sums, of the bytes from one
-row to the next in each array of data, and of every buffer outside the arena, in the plan's order;
-``sync`` to the counter of the barrier. Every thread calls it, with its number.
+arena, of an error flag for each kernel, of the matrix of row numbers, of the clock's sums, of the
+bytes from one row to the next in each array of data, and of every buffer outside the arena, in the
+plan's order; ``sync`` to the counter of the barrier. Every thread calls it, with its number.
 """
 
 from __future__ import annotations
@@ -235,6 +235,8 @@ class _Emitter:
             function = emit_nest(self.module, kernel)
             written = {x.buffer for x in kernel.writes()}
             pointers = [self._pointer(x, x in written) for x in buffers_of(kernel)]
+            if kernel.scratch is not None:
+                pointers.append(self.b.bitcast(self._pointer(kernel.scratch, own=True), BYTES))
             self._invoke(function, [begin, end, *pointers])
         elif isinstance(kernel, MatrixProduct):
             self._product(kernel, begin, end)
@@ -283,7 +285,7 @@ class _Emitter:
         if kernel.scratch:
             pointers.append(self._pointer(kernel.scratch, own=True))
         if SPECIALS[kernel.call.name].checks:
-            pointers.append(self.error)
+            pointers.append(self.b.gep(self.error, [index(self.number)]))
         self._invoke(function, [begin, end, *pointers])
 
     def _gather(self, kernel: Gather, begin: Any, end: Any) -> None:
