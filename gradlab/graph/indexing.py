@@ -130,7 +130,8 @@ def index(x: Like, key: Any) -> Tensor:
     try:
         return apply(INDEX, (x, *arrays), {"key": template})
     except IndexError as error:
-        raise ShapeError(f"cannot index shape {x.shape}: {error}") from None
+        label = f"{x.name!r} of shape" if x.name else "shape"
+        raise ShapeError(f"cannot index {label} {x.shape}: {error}") from None
 
 
 def index_add(shape: Shape, key: Any, values: Like) -> Tensor:

@@ -105,6 +105,13 @@ def test_keys_that_do_not_fit(picked, error, says):
         gl.index(np.ones((2, 3)), picked)
 
 
+def test_an_index_out_of_range_names_the_tensor():
+    table = gl.Variable(np.ones((5, 3)), name="table")
+    for pick in (lambda i: gl.take(table, i), lambda i: table[i]):
+        with pytest.raises(ShapeError, match=r"'table' of shape \(5, 3\): index 7 .* size 5"):
+            pick([1, 7])
+
+
 def test_adding_at_an_index_that_does_not_fit():
     with pytest.raises(ShapeError, match="cannot add"):
         gl.index_add((3,), [0, 1], [1.0, 2.0, 3.0])
