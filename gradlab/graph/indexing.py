@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradlab.errors import DTypeError, ShapeError
-from gradlab.graph.comparison import equal, where
+from gradlab.graph.comparison import equal, nonzero, where
 from gradlab.graph.dtypes import BOOL, INT64, DType, default_dtype
 from gradlab.graph.op import Op, PerInput, Shape, declare
 from gradlab.graph.shaping import astype, expand_dims, normalize_axis
@@ -111,23 +111,27 @@ INDEX_ADD = declare(
 
 
 def index(x: Like, key: Any) -> Tensor:
-    """Elements by position, as NumPy does: integers, slices, ``...``, ``None`` and integer arrays.
+    """Elements by position, as NumPy does: integers, slices, ``...``, ``None``, arrays and masks.
 
-    Indices are wrapped once if negative. Elements picked twice get both adjoints.
+    Indices are wrapped once if negative. Elements picked twice get both adjoints. A boolean mask
+    has the lengths of the axes that it stands for, and picks where it is True; what is to be
+    replaced there is ``where(mask, new, x)``.
 
     Raises:
-        ShapeError: too many indices, or one out of range.
-        DTypeError: a boolean mask (its result has no static shape: use ``where``), or floats.
+        ShapeError: too many indices, one out of range, or a mask of other lengths.
+        DTypeError: floats.
+        TraceError: a traced mask, whose result has an unknown shape: use ``where``.
 
-    >>> index([1.0, 2.0, 3.0], [2, 0, 0])
-    tensor([3., 1., 1.])
+    >>> index([1.0, 2.0, 3.0], [2, 0, 0]), index([1.0, 2.0, 3.0], [True, False, True])
+    (tensor([3., 1., 1.]), tensor([1., 3.]))
     """
     x = as_tensor(x)
     template, arrays = _template(x, key)
     try:
         return apply(INDEX, (x, *arrays), {"key": template})
     except IndexError as error:
-        raise ShapeError(f"cannot index shape {x.shape}: {error}") from None
+        label = f"{x.name!r} of shape" if x.name else "shape"
+        raise ShapeError(f"cannot index {label} {x.shape}: {error}") from None
 
 
 def index_add(shape: Shape, key: Any, values: Like) -> Tensor:
@@ -164,36 +168,65 @@ def described_pick(node: Symbol) -> str:
 
 def _template(x: Tensor, key: Any) -> tuple[Key, tuple[Tensor, ...]]:
     """The key as a parameter, and its index arrays."""
-    items = key if isinstance(key, tuple) else (key,)
+    items = [_plain(item) for item in (key if isinstance(key, tuple) else (key,))]
     template: list[Any] = []
     arrays: list[Tensor] = []
-    used = len(items) - [item is None or item is Ellipsis for item in items].count(True)
+    used = sum(map(_axes_of, items))
     if used > x.ndim:
         raise ShapeError(f"{used} indices are too many for shape {x.shape}")
+    axis = 0
     for item in items:
         if item is Ellipsis:
             template += [(None, None, None)] * (x.ndim - used) or [DOTS]
+            axis += x.ndim - used
         elif item is None:
             template.append(ADD_AXIS)
         elif isinstance(item, slice):
             bounds = (item.start, item.stop, item.step)
             template.append(tuple(None if v is None else int(v) for v in bounds))
-        elif isinstance(item, int | np.integer) and not isinstance(item, bool):
-            template.append(int(item))
+        elif isinstance(item, int):
+            template.append(item)
         else:
-            picked = as_tensor(item)
-            if picked.dtype == BOOL:
-                raise DTypeError(
-                    "a boolean mask gives a result of unknown shape; "
-                    "write gradlab.where(mask, x, 0) instead"
-                )
-            if picked.size == 0:  # an empty list counts as floats
-                picked = astype(picked, INT64)
-            if picked.dtype.kind not in "iu":
-                raise DTypeError(f"indices must be whole numbers, got {picked.dtype}")
-            template.append(TAKE)
-            arrays.append(picked)
+            template += [TAKE] * _axes_of(item)
+            arrays += _picked(item, x.shape, axis)
+        axis += _axes_of(item)
     return tuple(template), tuple(arrays)
+
+
+def _plain(item: Any) -> Any:
+    """A part of a key as None, an ellipsis, a slice, an int, or a tensor of integers or a mask."""
+    if item is None or item is Ellipsis or isinstance(item, slice):
+        return item
+    if isinstance(item, int | np.integer) and not isinstance(item, bool):
+        return int(item)
+    picked = as_tensor(item)
+    if picked.dtype == BOOL and picked.ndim:
+        return picked
+    if picked.size == 0:  # an empty list counts as floats
+        picked = astype(picked, INT64)
+    if picked.dtype.kind not in "iu":
+        raise DTypeError(f"indices must be whole numbers or a mask with axes, got {picked.dtype}")
+    return picked
+
+
+def _axes_of(item: Any) -> int:
+    """How many axes a part of a key stands for, an ellipsis apart."""
+    if item is None or item is Ellipsis:
+        return 0
+    return item.ndim if isinstance(item, Tensor) and item.dtype == BOOL else 1
+
+
+def _picked(item: Tensor, shape: Shape, axis: int) -> tuple[Tensor, ...]:
+    """Index arrays for an array or a mask that stands for axes of a shape from one on."""
+    if item.dtype != BOOL:
+        return (item,)
+    lengths = shape[axis : axis + item.ndim]
+    if lengths != item.shape:
+        raise ShapeError(
+            f"a mask of shape {item.shape} does not fit lengths {lengths} of shape {shape}, "
+            f"from axis {axis} on"
+        )
+    return nonzero(item)
 
 
 def _triangle(x: Like, lower: bool, k: int) -> Tensor:

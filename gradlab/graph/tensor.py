@@ -129,16 +129,16 @@ class Symbol(Tensor):
     """A tensor inside a trace: it has a shape and a dtype, but no value.
 
     Attributes:
-        trace: the recording that it belongs to.
+        recording: the trace that it belongs to.
         example: of a weak whole number, the one that it stands for while it is recorded.
     """
 
-    trace: Trace
+    recording: Trace
     example: Array | None = None
 
     def __init__(
         self,
-        trace: Trace,
+        recording: Trace,
         shape: Shape,
         dtype: DType,
         op: Op | None = None,
@@ -147,7 +147,7 @@ class Symbol(Tensor):
         weak: bool = False,
         name: str | None = None,
     ) -> None:
-        self.trace = trace
+        self.recording = recording
         self.shape = shape
         self.dtype = dtype
         self.op = op

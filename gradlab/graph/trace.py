@@ -213,7 +213,7 @@ class Trace:
         symbolic = False
         for x in inputs:
             if isinstance(x, Symbol):
-                if x.trace is not self:
+                if x.recording is not self:
                     raise TraceError(
                         f"{x!r} belongs to a trace that has ended or is not the innermost: return "
                         "it from the traced function instead of keeping it"

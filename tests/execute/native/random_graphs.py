@@ -130,7 +130,7 @@ class Grower:
     def binary(self):
         name = self.choose(["add", "subtract", "multiply", "divide", "maximum", "minimum",
                             "floor_divide", "remainder", "pow", "equal", "not_equal", "less",
-                            "less_equal", "greater", "greater_equal"])  # fmt: skip
+                            "less_equal", "greater", "greater_equal", "atan2"])  # fmt: skip
         x = self.one("fiu")
         y = self.partner(x, "fiu")
         if y is None:

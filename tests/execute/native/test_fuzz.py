@@ -18,7 +18,7 @@ from tests.execute.native.bounds import assert_close
 from tests.execute.native.random_graphs import Case
 
 EXECUTOR = "native"
-LOCAL, EXACT = range(4), range(100, 106)
+LOCAL, EXACT = range(5), range(100, 106)
 
 
 def listing(seed, graph):
