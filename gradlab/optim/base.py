@@ -184,8 +184,7 @@ class Optimizer(Hyperparameters, ABC):
                 weights, θ, gradients = _at(used, weights), _at(used, θ), _at(used, gradients)
                 slots, places = _at(used, slots), _at(used, places)
             if len(places) < len(state.weights):
-                for w in set(state.weights).difference(weights):
-                    state.leave_out(w)
+                state.leave_out(set(range(len(state.weights))).difference(places))
                 if part is not None:
                     part = replace(part, sums=_at(places, part.sums))
             if part is not None:

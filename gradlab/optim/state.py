@@ -71,12 +71,17 @@ class State:
         """The number of updates done of a weight."""
         return self.counts.get(weight, self.count)
 
-    def leave_out(self, weight: Variable) -> None:
-        """From now on a weight's updates are counted for itself, since it is left out of some."""
-        if weight not in self.counts:
-            name = f"{self.names[self.weights.index(weight)]}.count"
-            done = self.count.held.item()
-            self.counts[weight] = Variable(done, trainable=False, name=name, weak=True)
+    def leave_out(self, numbers: Iterable[int]) -> None:
+        """Count the updates of these weights for themselves from now on."""
+        for number in numbers:
+            weight, name = self.weights[number], f"{self.names[number]}.count"
+            if weight not in self.counts:
+                done = self.count.held.item()
+                self.counts[weight] = Variable(done, trainable=False, name=name, weak=True)
+
+    def is_of(self, weights: Mapping[str, Variable]) -> bool:
+        """Whether it is the state of these weights, in this order and by these names."""
+        return self.names == [*weights] and [*map(id, self.weights)] == [*map(id, weights.values())]
 
     def over(self, weights: Mapping[str, Variable], fresh: State, counted: Set[str]) -> State:
         """The state of other weights: of those that are here it is kept, of others it is fresh.

@@ -330,7 +330,7 @@ class Trainer:
             return
         known = set(state.weights)
         weights = {k: v for k, v in named.items() if v.trainable or v in known}
-        if list(weights.items()) != list(zip(state.names, state.weights, strict=True)):
+        if not state.is_of(weights):
             late = bool(state.count.held.item())
             counted = {
                 k for k, v in weights.items() if v in state.counts or (late and v not in known)
@@ -341,9 +341,7 @@ class Trainer:
     def _slots(self, weights: Mapping[str, Variable], counted: Set[str]) -> State:
         """The optimizer's state of these weights, which is kept where there is one."""
         state = self.optimizer_state
-        pairs = list(zip(state.names, state.weights, strict=True))
-        counts = {k for k, v in pairs if v in state.counts}
-        if (pairs, counts) == ([*weights.items()], counted):
+        if state.is_of(weights) and counted == {k for k, v in weights.items() if v in state.counts}:
             return state
         others = {k: v for k, v in weights.items() if v not in set(state.weights)}
         return state.over(weights, self.optimizer.init(others) if others else state, counted)
