@@ -10,6 +10,7 @@ import sysconfig
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
@@ -167,7 +168,7 @@ class _Walk:
     def _function(self, function: Any) -> None:
         if function.__closure__:
             self._place(_Cells(function, range(len(function.__closure__))))
-        if _installed(function.__globals__.get("__name__")):
+        if function.__code__.co_filename.startswith(LIBRARIES):
             return
         self._place(_Attributes(function, ["__code__", "__defaults__", "__kwdefaults__"]))
         names = set(_names(function.__code__))
@@ -421,9 +422,15 @@ def _package(module: Any) -> str:
     return str(module).partition(".")[0]
 
 
-LIBRARIES = tuple(
-    os.path.join(path, "") for path in {sysconfig.get_path(name) for name in ("purelib", "platlib")}
+LIBRARIES = (
+    "<frozen",
+    os.path.join(Path(__file__).parents[1], ""),
+    *{
+        os.path.join(sysconfig.get_path(name), "")
+        for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    },
 )
+"""How the names of files begin whose code does not change."""
 
 
 @functools.cache
@@ -433,4 +440,4 @@ def _installed(module: str | None) -> bool:
     if package == "gradlab" or package in sys.stdlib_module_names:
         return True
     file = getattr(sys.modules.get(str(module)), "__file__", None) or ""
-    return file.startswith(LIBRARIES)
+    return str(file).startswith(LIBRARIES)

@@ -86,7 +86,7 @@ def assert_twins(model, twin):
 @pytest.mark.parametrize("executor", EXECUTORS)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_freezing_thawing_and_modes_are_as_in_pytorch(name, executor):
-    """Step for step: who is frozen keeps value, slots and count; who is thawed goes on with them."""
+    """A frozen layer keeps values, slots and count, and goes on from there once it is thawed."""
     optimizer, make = OPTIMIZERS[name]
     model = network()
     twin = twin_of(model)

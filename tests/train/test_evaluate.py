@@ -124,7 +124,7 @@ def test_a_train_method_of_ones_own_counts():
             self[1].eval()
             return self
 
-    model = Frozen(*[module for module in network()])
+    model = Frozen(*network())
     model.eval()
     trainer = make("numpy", model)
     trainer.advance(4)
