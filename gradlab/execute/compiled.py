@@ -7,7 +7,6 @@ import itertools
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from contextlib import suppress
 from types import MethodType
 from typing import Any, Generic, Protocol, SupportsIndex, TypeVar
 
@@ -200,11 +199,12 @@ class Compiled:
         ready, inputs = self._program(args, options)
         state = [variable.held.value for variable, _ in ready.graph.captured]
         outputs, assigned = ready.run(inputs, state)
-        with changing:
-            for (variable, _), value in zip(ready.graph.assigned, assigned, strict=True):
-                # The caller may write to its arrays again, so what is kept is no view of them.
-                shared = any(np.may_share_memory(value, x) for x in inputs)
-                variable.assign(value if shared else Tensor(value))
+        if assigned:
+            with changing:
+                for (variable, _), value in zip(ready.graph.assigned, assigned, strict=True):
+                    # The caller may write to its arrays again: what is kept is no view of them.
+                    shared = any(np.may_share_memory(value, x) for x in inputs)
+                    variable.assign(value if shared else Tensor(value))
         return _returned(ready.graph, outputs)
 
     def run_from(
@@ -266,10 +266,12 @@ class Compiled:
         ready = known.get(
             lambda: self._trace(call, moving), lambda graph: program(graph, self.executor)
         )
-        with suppress(KeyError):  # another thread may have forgotten it
+        try:
             self._programs.move_to_end(key)
             if len(self._programs) > CACHE_SIZE:
                 self._programs.popitem(last=False)
+        except KeyError:  # another thread has forgotten it
+            pass
         return ready, [x.value for x in moving]
 
     def _trace(self, call: Any, moving: list[Tensor]) -> Graph:

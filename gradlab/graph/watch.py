@@ -87,7 +87,10 @@ class Watch:
         """Whether all is as it was."""
         now = chain.from_iterable(map(map, self._gets, self._labels))
         if all(map(operator.is_, now, self._values)) and [*map(len, self._sized)] == self._sizes:
-            return not self._others or all(place.holds() for place in self._others)
+            for place in self._others:  # noqa: SIM110, a generator takes longer
+                if not place.holds():
+                    return False
+            return True
         if not all(place.holds() for place in self.places):
             return False
         self._set(self.places)  # equal, and next time told by identity
@@ -170,7 +173,8 @@ class _Walk:
             self._place(_Cells(function, range(len(function.__closure__))))
         if function.__code__.co_filename.startswith(LIBRARIES):
             return
-        self._place(_Attributes(function, ["__code__", "__defaults__", "__kwdefaults__"]))
+        if function.__defaults__ or function.__kwdefaults__:
+            self._place(_Attributes(function, ["__defaults__", "__kwdefaults__"]))
         names = set(_names(function.__code__))
         self.named |= names
         self._entries(function.__globals__, [n for n in names if n in function.__globals__])

@@ -190,7 +190,7 @@ class Optimizer(Hyperparameters, ABC):
             if part is not None:
                 gradients = part.added(gradients)
             counts = [state.count_of(w) for w in weights]
-            times = {count: _next(count) for count in (state.count, *counts)}
+            times = {count: _next(count) for count in {state.count: 0, **dict.fromkeys(counts)}}
             t: Any = [times[count] for count in counts] if state.counts else times[state.count]
             if active.trace is None and not active.tapes:
                 # Nothing is recorded, and on plain arrays a rule costs a third.

@@ -387,3 +387,23 @@ def test_data_are_not_looked_at_by_the_watch():
     trainer = Trainer(nn.Linear(1 << 15, 1), big, big[:, :1], nn.mse_loss, optim.SGD(0.1))
     loop = trainer.loop(32)
     assert trainer.loop(32) is loop
+
+
+def test_the_best_weights_of_layers_that_are_not_there_any_more():
+    class Replace(Callback):
+        def on_epoch(self, training, row):
+            if row["epoch"] == 2:
+                model = training.trainer.model
+                setattr(model, "0", nn.Linear(4, 5, dtype="float64"))
+                setattr(model, "1", nn.Linear(5, 2, dtype="float64"))
+                for v in model.parameters():
+                    v.assign(v + 10.0)  # worse than before
+
+    model = nn.Sequential(nn.Linear(4, 6, dtype="float64"), nn.Linear(6, 2, dtype="float64"))
+    with pytest.warns(UserWarning, match="has its last weights"):
+        history = fit(
+            model, (X, Y), loss=nn.mse_loss, optimizer=optim.SGD(1e-6), epochs=3, batch_size=8,
+            validation=(X, Y), callbacks=[Replace()], progress=False, executor="numpy",
+        )  # fmt: skip
+    assert history.best("validation_loss") < 2
+    assert float(nn.mse_loss(model(X), Y)) == pytest.approx(history["validation_loss"][-1])
