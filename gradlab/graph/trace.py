@@ -385,7 +385,7 @@ def trace(function: Callable[..., Any], *specs: Any, reads: Any = None) -> Graph
     finally:
         active.trace = outer
     watch = watch.after(recording.constants)
-    if watch.places:
+    if watch.places or watch.variables:
         recording.guards.append((watch.holds, True))
     if outer is not None:
         outer.guards += recording.guards

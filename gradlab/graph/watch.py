@@ -18,6 +18,7 @@ import numpy as np
 
 from gradlab.graph.dtypes import Array
 from gradlab.graph.operators import Operators
+from gradlab.graph.variable import Variable
 
 COPIED = 1 << 20
 """Bytes up to which an array is compared with a copy of it."""
@@ -32,6 +33,7 @@ NOT_IN_A_CALL = frozenset(
     )
 )
 """Attributes of a class that a computation does not use unless it names them."""
+TRAINABLE = operator.attrgetter("trainable")
 MISSING: Any = object()
 SIZE: Any = object()
 
@@ -42,9 +44,10 @@ class Watch:
     Followed are closures, globals and attributes that code names, defaults, the object of a method,
     the parts of a ``functools.partial``, attributes of objects, and what lists, tuples, sets and
     dicts hold. Numbers, texts and flags count by type and value; arrays of up to 1 MiB by content;
-    all else by identity, and what can be reached from it. Of an object of a class outside gradlab
-    those attributes count that code names. Functions and classes of gradlab, of the standard
-    library and of installed packages do not change, so only their closures are followed.
+    of Variables whether they are trainable; all else by identity, and what can be reached from it.
+    Of an object of a class outside gradlab those attributes count that code names. Functions and
+    classes of gradlab, of the standard library and of installed packages do not change, so only
+    their closures are followed.
 
     A class says in ``_unwatched`` which of its attributes no computation depends on.
 
@@ -70,6 +73,8 @@ class Watch:
                 break
             names |= walk.named
         self.large = walk.large
+        self.variables = walk.variables
+        self._trainable = [*map(TRAINABLE, walk.variables)]
         self._set(walk.places)
 
     def _set(self, places: list[_Place]) -> None:
@@ -87,14 +92,14 @@ class Watch:
         """Whether all is as it was."""
         now = chain.from_iterable(map(map, self._gets, self._labels))
         if all(map(operator.is_, now, self._values)) and [*map(len, self._sized)] == self._sizes:
-            for place in self._others:  # noqa: SIM110, a generator takes longer
+            for place in self._others:
                 if not place.holds():
                     return False
-            return True
+            return [*map(TRAINABLE, self.variables)] == self._trainable
         if not all(place.holds() for place in self.places):
             return False
         self._set(self.places)  # equal, and next time told by identity
-        return True
+        return self.holds()
 
     def after(self, constants: Iterable[tuple[Array, Array]] = ()) -> Watch:
         """The same function watched anew, after it ran; but not what it changed itself meanwhile.
@@ -121,6 +126,7 @@ class _Walk:
         named: what the code that was reached names.
         places: where something is that may become something else.
         large: arrays too large to be compared with a copy.
+        variables: Variables.
     """
 
     def __init__(self, names: set[str]) -> None:
@@ -129,6 +135,7 @@ class _Walk:
         self.all = bool(names & SEES_ALL)
         self.places: list[_Place] = []
         self.large: list[Array] = []
+        self.variables: list[Variable] = []
         self._seen: dict[int, Any] = {}
         self._pending: list[Any] = []
 
@@ -144,8 +151,11 @@ class _Walk:
 
     def _visit(self, thing: Any) -> None:
         kind = type(thing)
+        if issubclass(kind, Variable):
+            self.variables.append(thing)  # its value is read at each run
+            return
         if issubclass(kind, Operators | np.random.Generator):
-            return  # a tensor never changes, and a Variable is read at each run
+            return  # a tensor never changes
         if issubclass(kind, FunctionType):
             self._function(thing)
         elif issubclass(kind, WRAPPERS):

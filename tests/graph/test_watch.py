@@ -523,6 +523,18 @@ def test_evaluation_and_fit(reading):
     np.testing.assert_allclose(history["validation_loss"], losses, rtol=1e-5)
 
 
+def test_whether_variables_are_trainable():
+    """Also of those that were not read because they were not."""
+    model = nn.MLP((2, 3, 1))
+    model[0].weight.trainable = False
+    penalty = gl.compile(lambda: sum((p**2).sum() for p in model.parameters()), executor="numpy")
+    frozen = penalty().item()
+    model[0].weight.trainable = True
+    assert penalty().item() == pytest.approx(frozen + float((model[0].weight ** 2).sum()))
+    model[0].weight.trainable = False
+    assert penalty().item() == frozen
+
+
 # --- what does not count ----------------------------------------------------------------------
 
 

@@ -370,3 +370,51 @@ def test_a_parameter_that_is_used_later_counts_its_own_updates():
     # Adam's first update is the rate in the direction of the sign.
     np.testing.assert_allclose(abs(model.second.weight.numpy() - before), 0.01, rtol=1e-3)
     assert trainer.state()["optimizer/second.weight.count"] == 1
+
+
+CHANGES = {
+    "advance": lambda trainer, other: trainer.advance(1),
+    "restore": lambda trainer, other: trainer.restore(other.state()),
+    "load_state_dict": lambda trainer, other: trainer.model.load_state_dict(
+        other.model.state_dict()
+    ),
+    "loop": lambda trainer, other: trainer.loop(16).run([np.arange(16)], _hyper(trainer)),
+    "compiled": lambda trainer, other: gl.compile(_shrink, executor="numpy")(trainer.model),
+}
+
+
+def _hyper(trainer):
+    return [[*trainer.optimizer.hyperparameters(0.0).values()]]
+
+
+def _shrink(model):
+    for v in model.parameters():
+        v.assign(v * 0.5)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_no_prediction_sees_half_of_a_change(change, monkeypatch):
+    """One that begins in the middle of a change waits for its end."""
+    trainer, other = make("numpy"), make("numpy", network(1))
+    trainer.loop(16)
+    assign, found, threads = gl.Variable.assign, [], []
+
+    def look():
+        found.append(trainer.predict(X))
+
+    def assign_and_look(self, value):
+        assign(self, value)
+        if self is trainer.model[0].weight and not isinstance(value, gl.Symbol):
+            threads.append(threading.Thread(target=look))
+            threads[-1].start()
+            threads[-1].join(0.2)  # it must not be able to end
+
+    monkeypatch.setattr(gl.Variable, "assign", assign_and_look)
+    before = trainer.predict(X)
+    CHANGES[change](trainer, other)
+    monkeypatch.undo()
+    assert len(threads) == 1
+    threads[0].join()
+    after = trainer.predict(X)
+    assert not np.array_equal(before, after)
+    np.testing.assert_array_equal(found[0], after)
