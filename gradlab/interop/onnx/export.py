@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from gradlab.errors import ArgumentError, require
+from gradlab.errors import ArgumentError, ShapeError, require
 from gradlab.execute.native.lower import written_out
 from gradlab.execute.simplify import simplify
 from gradlab.files import replacing
 from gradlab.graph import OPS, Graph, Spec, Symbol, Tensor, Variable, default_dtype, trace
-from gradlab.interop.onnx.batch import SIZES, merged
+from gradlab.interop.onnx.batch import FIXED, SIZES, merged
 from gradlab.interop.onnx.builder import Builder, onnx_dtype
 from gradlab.interop.onnx.rows import ROWS
 from gradlab.nn import Module
@@ -75,7 +75,7 @@ def to_onnx(
     names = _names(model, len(specs))
     paths = {variable: path for path, variable in model.named_variables().items()}
     if batch is None:
-        written = [_Written(_record(model, specs, n), names, paths) for n in SIZES]
+        written = [_Written(_record_free(model, specs, n), names, paths) for n in SIZES]
         builder = merged([each.builder for each in written], names[0])
     else:
         written = [_Written(_record(model, specs, batch), names, paths)]
@@ -112,6 +112,16 @@ def _names(model: Module, count: int) -> list[str]:
     parameters = inspect.signature(model.forward).parameters.values()
     known = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     return [*known, *(f"input_{i}" for i in range(len(known), count))][:count]
+
+
+def _record_free(model: Module, specs: Sequence[Spec], batch: int) -> Graph:
+    """The same at one of several batch sizes, which the model may not take."""
+    try:
+        return _record(model, specs, batch)
+    except ShapeError as error:
+        raise ArgumentError(
+            f"the model does not take a batch of {batch} rows ({error}); {FIXED}"
+        ) from error
 
 
 def _record(model: Module, specs: Sequence[Spec], batch: int) -> Graph:
