@@ -225,7 +225,7 @@ def test_dropout_from_the_next_update_on(executor):
         optim.SGD(lambda t: 0.1 / (1 + t)),
         optim.Adam(0.01, eps=0.1),
     ],
-    ids=repr,
+    ids=lambda o: type(o).__name__,
 )
 def test_an_optimizer_that_is_replaced(other, executor):
     """The same rule goes on with its slots; another one begins with its own."""
