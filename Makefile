@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test test-all check bench clean
 
 demo: .venv/core
 	$(BIN)/gradlab train digits
 
 test: .venv/test
 	$(BIN)/python -m pytest -n 2
+
+# The long ones too, such as 10,000 random programs, and in random order.
+test-all: .venv/test
+	$(BIN)/python -m pytest -n 2 -m "" -p randomly
 
 check: .venv/check
 	$(BIN)/ruff format --check .

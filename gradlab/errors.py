@@ -44,6 +44,10 @@ class DivergenceError(GradlabError, ArithmeticError):
     """A training whose numbers stopped being finite."""
 
 
+class BoundsError(GradlabError, RuntimeError):
+    """Machine code that reached beyond its tensors, or was about to: a fault of the compiler."""
+
+
 class MissingExtraError(GradlabError, ImportError):
     """An optional dependency that is not installed."""
 

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from gradlab.backprop.calls import TOKEN, Adjoints, result_of
 from gradlab.backprop.tape import GradientTape
 from gradlab.errors import GradientError
-from gradlab.graph import Op, Symbol, Tensor, Variable, apply, identity
-from gradlab.graph.op import PerInput, declare
+from gradlab.graph import Op, Symbol, Tensor, Variable, identity
+from gradlab.graph.op import PerInput
 from gradlab.graph.ordering import after
 from gradlab.graph.tensor import Params, Tape, active
 from gradlab.graph.trace import Trace
@@ -102,11 +103,11 @@ class _Call:
             row = dataclasses.replace(TOKEN, vjps=PerInput(self._adjoint))
             for tape in tapes:
                 tape.record(token, row, self.sources, {})
-            outputs = [_result(x, token, number) for number, x in enumerate(outputs)]
+            outputs = [result_of(x, token, number) for number, x in enumerate(outputs)]
         remaining = iter(outputs)
         return map_leaves(lambda x: next(remaining) if isinstance(x, Tensor) else x, nest)
 
-    def _adjoint(self, number: int, g: _Adjoints, *rest: Tensor) -> Any:
+    def _adjoint(self, number: int, g: Adjoints, *rest: Tensor) -> Any:
         """The adjoint of a source, if the outputs depend on it; the first time of all sources."""
         if g.of_sources is None:
             g.of_sources = self._adjoints(g.of_outputs)
@@ -179,6 +180,10 @@ class _Listener:
         """Whether one of the other tapes does."""
         return any(tape.watches(x) for tape in self.tapes)
 
+    def flows(self, x: Tensor) -> bool:
+        """Whether a derivative flows to a tensor on one of them."""
+        return any(tape.flows(x) for tape in self.tapes)
+
 
 class _Run(Trace):
     """The Variables of one run of a function: what it reads is noted, what it assigns is kept here.
@@ -247,54 +252,3 @@ class _Run(Trace):
         if self.outer is None:
             self.created.discard(variable)  # eager code may make Variables wherever it likes
         super().assign(variable, value)
-
-
-# --- rows of the tape ---------------------------------------------------------------------------
-
-
-class _Adjoints(Tensor):
-    """The adjoint of a token: those of the outputs by their numbers.
-
-    Attributes:
-        of_outputs: these.
-        of_sources: what follows from them for each source, once it is known.
-    """
-
-    def __init__(self, of_outputs: dict[int, Tensor]) -> None:
-        super().__init__(np.zeros((), np.int64))
-        self.of_outputs = of_outputs
-        self.of_sources: list[Tensor | None] | None = None
-
-    def __add__(self, other: object) -> Tensor:
-        """Those of other outputs put in."""
-        assert isinstance(other, _Adjoints)
-        return _Adjoints(self.of_outputs | other.of_outputs)
-
-
-TOKEN = Op(
-    "checkpoint",
-    forward=lambda xp, *sources: xp.zeros((), dtype=xp.int64),
-    infer=lambda *sources: ((), np.dtype(np.int64)),
-    vjps=(),
-    formula="a call whose insides are not kept",
-)
-RESULT = declare(
-    Op(
-        "checkpointed",
-        forward=lambda xp, x, token, number: x,
-        infer=lambda x, token, number: (x.shape, x.dtype),
-        # The tapes that were on know only the token. One on which a trace is replayed knows x.
-        vjps=(
-            lambda g, y, x, token, number: g,
-            lambda g, y, x, token, number: _Adjoints({number: g}),
-        ),
-        formula="x",
-    )
-)
-
-
-def _result(x: Tensor, token: Tensor, number: int) -> Tensor:
-    """An output as what came out of a call."""
-    made = apply(RESULT, (x, token), {"number": number})
-    made.weak = x.weak
-    return made

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 from weakref import WeakSet
@@ -10,12 +11,23 @@ from weakref import WeakSet
 import numpy as np
 
 from gradlab.backprop.sweep import reachable, sweep
-from gradlab.errors import DTypeError, GradientError
-from gradlab.graph import Op, Symbol, Tensor, Variable, as_tensor, ones_like, stack, zeros_like
+from gradlab.errors import DTypeError, GradientError, ShapeError
+from gradlab.graph import (
+    Op,
+    Symbol,
+    Tensor,
+    Variable,
+    as_tensor,
+    ones_like,
+    reshape,
+    stack,
+    zeros,
+    zeros_like,
+)
 from gradlab.graph.ordering import origin
 from gradlab.graph.shaping import cast
 from gradlab.graph.tensor import NO_PARAMS, Like, Params, active
-from gradlab.graph.tree import leaves, map_leaves, rebuild
+from gradlab.graph.tree import beside, leaves, rebuild
 
 Unconnected = Literal["raise", "none", "zero"]
 SOURCES = (Tensor, Variable)
@@ -55,6 +67,7 @@ class GradientTape:
         self._nodes: list[Tensor] = []
         # What was watched and what descends from it. Holding them, no id is used twice.
         self._watched: dict[int, Tensor] = {}
+        self._chosen: set[int] = set()  # ids of the tensors that watch was called on
         self._reads: dict[Variable, list[Tensor]] = {}
         self._used = False
         self._beside: WeakSet[GradientTape] = WeakSet()  # tapes that recorded at the same time
@@ -117,6 +130,7 @@ class GradientTape:
                 self._note_read(x, x.read())
             else:
                 self._watched[id(x)] = x
+                self._chosen.add(id(x))
 
     def watched_variables(self) -> tuple[Variable, ...]:
         """The Variables watched so far, in the order in which they were read."""
@@ -143,6 +157,19 @@ class GradientTape:
         """Whether a tensor was watched, or descends from one that was."""
         return id(x) in self._watched
 
+    def flows(self, x: Tensor) -> bool:
+        """Whether a derivative flows to a tensor from one that was watched."""
+        starts = self._chosen | {id(y) for reads in self._reads.values() for y in reads}
+        pending, seen = [x], set[int]()
+        while pending:
+            node = pending.pop()
+            if id(node) in starts and id(node) in self._watched:
+                return True
+            if id(node) in self._watched and id(node) not in seen and node.op is not None:
+                seen.add(id(node))
+                pending += [y for i, y in enumerate(node.inputs) if node.op.vjps[i] is not None]
+        return False
+
     def _note_read(self, variable: Variable, tensor: Tensor) -> None:
         reads = self._reads.setdefault(variable, [])
         first = origin(tensor)  # a reading that is put off is no other reading
@@ -160,30 +187,29 @@ class GradientTape:
         sources: Any,
         output_gradients: Any = None,
         unconnected: Unconnected = "raise",
+        unconnected_gradients: Unconnected | None = None,
     ) -> Any:
         """Gradient of the sum of the target's elements by each source, ∂Σtarget/∂source.
 
         Args:
             target: a tensor computed on this tape, or a nest of them (their gradients add up).
             sources: a watched tensor or Variable, or a nest of them; the result has its form.
-            output_gradients: adjoints to start from instead of ones, in the form of ``target``.
+            output_gradients: adjoints to start from instead of ones, in the form of ``target``;
+                None in it means zero.
             unconnected: what to give for a source that the target does not depend on: raise an
-                error that names it, None, or zeros.
+                error that names it, None, or zeros ("raise", "none", "zero").
+            unconnected_gradients: the same by TensorFlow's name.
 
         Raises:
             GradientError: an unconnected source, or a tape that has answered before and is not
                 persistent. A question that fails does not count.
         """
-        if unconnected not in ("raise", "none", "zero"):
-            raise GradientError(f"unconnected is 'raise', 'none' or 'zero', got {unconnected!r}")
-        wanted = leaves(sources)
-        for source in wanted:
-            if not isinstance(source, SOURCES):
-                raise GradientError(
-                    f"sources are tensors or Variables, got a {type(source).__name__}"
-                )
+        how = _how(unconnected, unconnected_gradients)
+        wanted = _sources(sources)
         with self._one_answer():
-            found = self._gradients(target, wanted, output_gradients, unconnected)
+            targets = [as_tensor(x) for x in leaves(target)]
+            seeds = _seeds(target, targets, output_gradients)
+            found = self._gradients(targets, wanted, seeds, how)
         # One tensor can be the gradient of two sources, or what the caller handed in.
         ids = [id(x) for x in (*found, *leaves(output_gradients))]
         for source, gradient in zip(wanted, found, strict=True):
@@ -221,18 +247,18 @@ class GradientTape:
             shared = not alone and any(id(node) in tape._watched for tape in self._beside)
             if not shared and not isinstance(node, Symbol):  # a trace needs it
                 node.op, node.inputs, node.params = None, (), NO_PARAMS
-        self._nodes, self._watched = [], {}
+        self._nodes, self._watched, self._chosen = [], {}, set()
 
     def _gradients(
-        self, target: Any, sources: list[Any], output_gradients: Any, unconnected: Unconnected
+        self,
+        targets: list[Tensor],
+        sources: list[Any],
+        seeds: list[Tensor],
+        unconnected: Unconnected,
     ) -> list[Tensor | None]:
         """One gradient for each source."""
-        targets = [as_tensor(x) for x in leaves(target)]
         adjoints: dict[int, Tensor] = {}
-        if output_gradients is not None:
-            single = isinstance(target, SOURCES)
-            output_gradients = [output_gradients] if single else leaves(output_gradients)
-        for x, seed in zip(targets, self._seeds(targets, output_gradients), strict=True):
+        for x, seed in zip(targets, seeds, strict=True):
             adjoints[id(x)] = adjoints[id(x)] + seed if id(x) in adjoints else seed
         tensors = [self._reads.get(s, []) if isinstance(s, Variable) else [s] for s in sources]
         nodes = list(self._nodes)  # a persistent tape grows during its own sweep
@@ -249,21 +275,6 @@ class GradientTape:
                 raise GradientError(self._why_unconnected(targets, source))
             found.append(zeros_like(source) if total is None and unconnected == "zero" else total)
         return found
-
-    @staticmethod
-    def _seeds(targets: list[Tensor], output_gradients: Any) -> list[Tensor]:
-        if output_gradients is None:
-            return [ones_like(x) for x in targets]
-        if len(output_gradients) != len(targets):
-            raise GradientError(f"{len(output_gradients)} output_gradients, {len(targets)} targets")
-        pairs = zip(output_gradients, targets, strict=True)
-        seeds = [cast(as_tensor(g), x.dtype) for g, x in pairs]
-        for x, g in zip(targets, seeds, strict=True):
-            if g.shape != x.shape:
-                raise GradientError(
-                    f"output_gradients of shape {g.shape} for a target of {x.shape}"
-                )
-        return seeds
 
     def _why_unconnected(self, targets: list[Tensor], source: Any) -> str:
         """One line on a source without a gradient, and what to do."""
@@ -305,38 +316,125 @@ class GradientTape:
                     through.setdefault(id(node), through[id(x)] or stop)
         return next((name for x in targets if (name := through.get(id(x)))), None)
 
-    def jacobian(self, target: Like, source: Any, unconnected: Unconnected = "raise") -> Any:
+    def jacobian(
+        self,
+        target: Any,
+        sources: Any,
+        unconnected: Unconnected = "raise",
+        unconnected_gradients: Unconnected | None = None,
+    ) -> Any:
         """All derivatives, ∂target_i/∂source_j, of shape target.shape + source.shape.
+
+        Args:
+            target: a tensor computed on this tape, or a nest of them.
+            sources: a watched tensor or Variable, or a nest of them. The result has the form of
+                ``target``, with the form of ``sources`` in the place of each tensor.
+            unconnected, unconnected_gradients: as of ``gradient``.
 
         Raises:
             GradientError: as ``gradient``.
         """
-        target = as_tensor(target)
-        if not target.size:
-            return map_leaves(
-                lambda x: Tensor(np.zeros((*target.shape, *x.shape), x.dtype)), source
-            )
+        how, wanted = _how(unconnected, unconnected_gradients), _sources(sources)
         with self._one_answer():
-            once, self.persistent = self.persistent, True  # each element of it takes a sweep
-            try:
-                rows = []
-                for i in range(target.size):
-                    seed = np.zeros(target.size, target.dtype)
-                    seed[i] = 1
-                    seed = seed.reshape(target.shape)
-                    rows.append(self.gradient(target, source, Tensor(seed), unconnected))
-            finally:
-                self.persistent = once
-        return _stacked(rows, target.shape)
+            parts = [self._rows(as_tensor(x), wanted, how) for x in leaves(target)]
+        return rebuild(target, iter([rebuild(sources, iter(part)) for part in parts]))
+
+    def batch_jacobian(
+        self,
+        target: Like,
+        sources: Any,
+        unconnected: Unconnected = "raise",
+        unconnected_gradients: Unconnected | None = None,
+    ) -> Any:
+        """The Jacobian of each row of a batch, ∂target_bi/∂source_bj.
+
+        Row b of the target must depend on row b of the source alone: it takes a sweep for each
+        element of a row, and not for each element of the target.
+
+        Args:
+            target: a tensor of shape (n, ...) computed on this tape.
+            sources: a watched tensor or Variable of shape (n, ...), or a nest of them; the result
+                has its form, and shapes (n, *target.shape[1:], *source.shape[1:]).
+            unconnected, unconnected_gradients: as of ``gradient``.
+
+        Raises:
+            ShapeError: not as many rows in the sources as in the target.
+            GradientError: as ``gradient``.
+
+        >>> x = Variable([[1.0, 2.0], [3.0, 4.0]])
+        >>> with GradientTape() as tape:
+        ...     y = x * x
+        >>> tape.batch_jacobian(y, x)
+        tensor([[[2., 0.],
+                 [0., 4.]],
+        <BLANKLINE>
+                [[6., 0.],
+                 [0., 8.]]])
+        """
+        how, wanted = _how(unconnected, unconnected_gradients), _sources(sources)
+        target = as_tensor(target)
+        for x in (target, *wanted):
+            if x.shape[:1] != target.shape[:1] or not x.ndim:
+                raise ShapeError(
+                    "batch_jacobian takes a target and sources of as many rows each, got shapes "
+                    f"{target.shape} and {x.shape}"
+                )
+        with self._one_answer():
+            return rebuild(sources, iter(self._rows(target, wanted, how, 1)))
+
+    def _rows(
+        self, target: Tensor, sources: list[Any], unconnected: Unconnected, batch: int = 0
+    ) -> list[Tensor | None]:
+        """Derivatives of a target by each source, whose first axes count the rows of a batch."""
+        shape = target.shape
+        if not target.size:
+            return [zeros((*shape, *x.shape[batch:]), x.dtype) for x in sources]
+        rows = []
+        for i in range(math.prod(shape[batch:])):
+            seed = np.zeros((*shape[:batch], math.prod(shape[batch:])), target.dtype)
+            seed[..., i] = 1
+            start = Tensor(seed.reshape(shape), target.weak)
+            rows.append(self._gradients([target], sources, [start], unconnected))
+
+        def stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
+            model = next((x for x in parts if x is not None), None)
+            if model is None:
+                return None
+            whole = stack([zeros_like(model) if x is None else x for x in parts], batch)
+            return reshape(whole, (*shape, *model.shape[batch:]))
+
+        return [stacked(parts) for parts in zip(*rows, strict=True)]
 
 
-def _stacked(rows: list[Any], shape: tuple[int, ...]) -> Any:
-    """Rows of a Jacobian, which may be nests, as one nest of tensors."""
-    if isinstance(rows[0], dict):
-        return {key: _stacked([row[key] for row in rows], shape) for key in rows[0]}
-    if isinstance(rows[0], list | tuple):
-        parts = [_stacked([row[i] for row in rows], shape) for i in range(len(rows[0]))]
-        return type(rows[0])(parts)
-    if rows[0] is None:
-        return None
-    return stack(rows).reshape(*shape, *rows[0].shape)
+def _how(unconnected: Unconnected, unconnected_gradients: Unconnected | None) -> Unconnected:
+    """What to give for an unconnected source, by either name of the argument."""
+    if unconnected_gradients is not None:
+        if unconnected != "raise":
+            raise GradientError("unconnected and unconnected_gradients mean the same: give one")
+        unconnected = unconnected_gradients
+    if unconnected not in ("raise", "none", "zero"):
+        raise GradientError(f"unconnected is 'raise', 'none' or 'zero', got {unconnected!r}")
+    return unconnected
+
+
+def _sources(nest: Any) -> list[Any]:
+    """The sources in a nest."""
+    sources = leaves(nest)
+    for source in sources:
+        if not isinstance(source, SOURCES):
+            raise GradientError(f"sources are tensors or Variables, got a {type(source).__name__}")
+    return sources
+
+
+def _seeds(nest: Any, targets: list[Tensor], output_gradients: Any) -> list[Tensor]:
+    """The adjoints to start from, one for each target in a nest."""
+    if output_gradients is None:
+        return [ones_like(x) for x in targets]
+    given = beside(nest, output_gradients, "output_gradients, targets")
+    seeds = []
+    for x, g in zip(targets, given, strict=True):
+        seed = zeros_like(x) if g is None else cast(as_tensor(g), x.dtype)
+        if seed.shape != x.shape:
+            raise GradientError(f"output_gradients of shape {seed.shape} for a target of {x.shape}")
+        seeds.append(seed)
+    return seeds

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import inspect
 import itertools
 import sys
 from collections import OrderedDict
@@ -15,7 +17,7 @@ import numpy as np
 from gradlab.errors import ArgumentError, one_of
 from gradlab.execute.numpy import NumpyProgram
 from gradlab.execute.simplify import simplify
-from gradlab.graph import Graph, Tensor, Variable, as_tensor, trace
+from gradlab.graph import Graph, Spec, Tensor, Variable, as_tensor, trace
 from gradlab.graph.dtypes import Array
 from gradlab.graph.tensor import active
 from gradlab.graph.trace import lists_as_arrays
@@ -135,15 +137,21 @@ class Recordings(Generic[P]):
     def __init__(self) -> None:
         self._known: list[tuple[Graph, P]] = []
 
-    def get(self, record: Callable[[], Graph], make: Callable[[Graph], P]) -> P:
+    def get(
+        self,
+        record: Callable[[], Graph],
+        make: Callable[[Graph], P],
+        arguments: Sequence[Tensor] = (),
+    ) -> P:
         """What belongs to the function as it is now.
 
         Args:
             record: gives its graph.
             make: gives what belongs to a graph; not called for one that is known.
+            arguments: what the function is called with.
         """
         for graph, made in reversed(self._known):
-            if graph.holds():
+            if graph.holds(arguments):
                 return made
         recorded = record()
         same = [made for graph, made in self._known if graph.matches(recorded)]
@@ -264,7 +272,7 @@ class Compiled:
         if known is None:
             known = self._programs.setdefault(key, Recordings())
         ready = known.get(
-            lambda: self._trace(call, moving), lambda graph: program(graph, self.executor)
+            lambda: self._trace(call, moving), lambda graph: program(graph, self.executor), moving
         )
         try:
             self._programs.move_to_end(key)
@@ -283,8 +291,33 @@ class Compiled:
             args, options = rebuild(call, iter(parts))
             return self.function(*args, **options)
 
+        names = iter(_names(self.function, call))
+        specs = [dataclasses.replace(s, name=s.name or next(names)) for s in map(Spec.of, moving)]
         fixed = [x for x in leaves(call) if not _moves(x)]
-        return trace(function, *moving, reads=(self.function, *fixed))
+        return trace(function, *specs, reads=(self.function, *fixed))
+
+
+def _names(function: Callable[..., Any], call: Any) -> list[str | None]:
+    """What a function calls each of the run-time inputs of a call, for messages and listings."""
+    args, options = call
+    try:
+        parameters = [*inspect.signature(function).parameters.values()]
+    except (TypeError, ValueError):  # such as some that are written in C
+        parameters = []
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    known = [parameter.name for parameter in parameters if parameter.kind in positional]
+    names: list[str | None] = []
+
+    def visit(name: str | None, x: Any) -> None:
+        if isinstance(x, dict | list | tuple):
+            for key, part in x.items() if isinstance(x, dict) else enumerate(x):
+                visit(name and f"{name}[{key!r}]", part)
+        elif _moves(x):
+            names.append(name)
+
+    for name, x in [*itertools.zip_longest(known[: len(args)], args), *options.items()]:
+        visit(name, x)
+    return names
 
 
 def _returned(graph: Graph, outputs: list[Array]) -> Any:

@@ -11,6 +11,7 @@ from gradlab.graph.functions import erf, exp, expm1, special
 from gradlab.graph.op import Interval, Kink, Op, declare
 from gradlab.graph.reductions import nonempty, sum
 from gradlab.graph.shaping import astype, normalize_axis
+from gradlab.graph.summation import block_sum
 from gradlab.graph.tensor import Like, Tensor, apply, as_tensor
 
 ANY = (Interval(extremes=HUGE),)
@@ -50,7 +51,7 @@ SOFTPLUS = elementwise(
 
 def _log_softmax(xp, x, axis):  # type: ignore[no-untyped-def]
     shifted = x - x.max(axis=axis, keepdims=True)
-    return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+    return shifted - xp.log(block_sum(xp, xp.exp(shifted), (axis,), keepdims=True))
 
 
 LOG_SOFTMAX = declare(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gradlab.graph.dtypes import BOOL
+import numpy as np
+
+from gradlab.graph.dtypes import BOOL, FLOAT64, UINT64
 from gradlab.graph.elementwise import (
     HUGE,
     INF,
@@ -14,6 +16,7 @@ from gradlab.graph.elementwise import (
     unary,
 )
 from gradlab.graph.op import Interval, Op
+from gradlab.graph.shaping import cast
 from gradlab.graph.tensor import Like, Tensor, apply, as_tensor
 
 
@@ -40,13 +43,32 @@ LOGICAL_NOT = _comparison("logical_not", "logical_not", "not x", 1)
 ISFINITE = _comparison("isfinite", "isfinite", "x is neither infinite nor NaN", 1)
 
 
+def _compare(op: Op, x: Like, y: Like) -> Tensor:
+    """Apply a comparison; int64 and uint64, which meet in float64, are compared exactly."""
+    a, b = promote(x, y)
+    if a.dtype == FLOAT64:
+        x, y = as_tensor(x), as_tensor(y)
+        if x.dtype.kind == "i" and y.dtype.kind == "u":
+            return _compare_signs(op, x, y, signed=x, smaller=bool(op.forward(np, -1, 0)))
+        if x.dtype.kind == "u" and y.dtype.kind == "i":
+            return _compare_signs(op, x, y, signed=y, smaller=bool(op.forward(np, 0, -1)))
+    return apply(op, (a, b))
+
+
+def _compare_signs(op: Op, x: Tensor, y: Tensor, signed: Tensor, smaller: bool) -> Tensor:
+    """Compare as uint64 where ``signed`` is not negative; ``smaller`` is the answer elsewhere."""
+    answer = apply(op, (cast(x, UINT64), cast(y, UINT64)))
+    negative = less(signed, 0)
+    return logical_or(negative, answer) if smaller else logical_and(logical_not(negative), answer)
+
+
 def equal(x: Like, y: Like) -> Tensor:
     """Whether x = y.
 
     >>> equal([1, 2], 2)
     tensor([False,  True])
     """
-    return binary(EQUAL, x, y)
+    return _compare(EQUAL, x, y)
 
 
 def not_equal(x: Like, y: Like) -> Tensor:
@@ -55,7 +77,7 @@ def not_equal(x: Like, y: Like) -> Tensor:
     >>> not_equal([1, 2], 2)
     tensor([ True, False])
     """
-    return binary(NOT_EQUAL, x, y)
+    return _compare(NOT_EQUAL, x, y)
 
 
 def less(x: Like, y: Like) -> Tensor:
@@ -64,7 +86,7 @@ def less(x: Like, y: Like) -> Tensor:
     >>> less([1, 2], 2)
     tensor([ True, False])
     """
-    return binary(LESS, x, y)
+    return _compare(LESS, x, y)
 
 
 def less_equal(x: Like, y: Like) -> Tensor:
@@ -73,7 +95,7 @@ def less_equal(x: Like, y: Like) -> Tensor:
     >>> less_equal([1, 2], 1)
     tensor([ True, False])
     """
-    return binary(LESS_EQUAL, x, y)
+    return _compare(LESS_EQUAL, x, y)
 
 
 def greater(x: Like, y: Like) -> Tensor:
@@ -82,7 +104,7 @@ def greater(x: Like, y: Like) -> Tensor:
     >>> greater([1, 2], 1)
     tensor([False,  True])
     """
-    return binary(GREATER, x, y)
+    return _compare(GREATER, x, y)
 
 
 def greater_equal(x: Like, y: Like) -> Tensor:
@@ -91,7 +113,7 @@ def greater_equal(x: Like, y: Like) -> Tensor:
     >>> greater_equal([1, 2], 2)
     tensor([False,  True])
     """
-    return binary(GREATER_EQUAL, x, y)
+    return _compare(GREATER_EQUAL, x, y)
 
 
 def logical_and(x: Like, y: Like) -> Tensor:

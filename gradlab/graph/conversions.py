@@ -10,43 +10,19 @@ import numpy.typing as npt
 
 # Looked up when they are used, as in operators.py.
 import gradlab.graph as graph
-from gradlab.errors import TraceError
+from gradlab.errors import GradientError
 from gradlab.graph.dtypes import Array
-from gradlab.graph.tree import map_leaves
-
-# What an operator between an array and a tensor calls.
-BY_OPERATOR = {
-    np.add: "add",
-    np.subtract: "subtract",
-    np.multiply: "multiply",
-    np.divide: "divide",
-    np.floor_divide: "floor_divide",
-    np.remainder: "remainder",
-    np.power: "pow",
-    np.matmul: "matmul",
-    np.equal: "equal",
-    np.not_equal: "not_equal",
-    np.less: "less",
-    np.less_equal: "less_equal",
-    np.greater: "greater",
-    np.greater_equal: "greater_equal",
-    np.bitwise_and: "logical_and",
-    np.bitwise_or: "logical_or",
-}
-# What asks for the shape alone, which a traced tensor has.
-BY_SHAPE = (np.shape, np.ndim, np.size)
-RENAMED = {
-    "absolute": "abs",
-    "arccos": "acos",
-    "arcsin": "asin",
-    "arctan": "atan",
-    "concatenate": "concat",
-    "transpose": "permute_dims",
-}
+from gradlab.graph.protocols import call_function, call_ufunc, described
 
 
 class Conversions:
-    """Numbers, arrays and NumPy's functions; each takes the value that is held now."""
+    """Numbers, arrays and NumPy's functions; each takes the value that is held now.
+
+    What is asked for by name gives constants: ``numpy``, ``item``, ``tolist``, formats. So do
+    ``bool``, ``int``, indices and arrays of whole numbers, whose derivative is zero wherever there
+    is one. ``float`` and arrays of floats, which functions of other libraries ask for, raise a
+    GradientError while a tape watches the tensor.
+    """
 
     __slots__ = ()
 
@@ -68,7 +44,7 @@ class Conversions:
         return bool(graph.as_tensor(self).value)
 
     def __float__(self) -> float:
-        return float(graph.as_tensor(self).value)
+        return float(_without_gradient(self, "float()"))
 
     def __int__(self) -> int:
         return int(graph.as_tensor(self).value)
@@ -80,7 +56,9 @@ class Conversions:
         return format(self.item(), spec) if spec else str(self)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
+        whole = dtype is not None and np.dtype(dtype).kind in "iub"
+        x = self.numpy() if whole else _without_gradient(self, "a conversion to a NumPy array")
+        return np.array(x, dtype=dtype, copy=copy)
 
     def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
         if copy is False:
@@ -90,32 +68,26 @@ class Conversions:
     def __dlpack_device__(self) -> Any:
         return graph.as_tensor(self).value.__dlpack_device__()
 
-    # NumPy's operators are gradlab's; any other function of NumPy computes on the numbers.
-
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        if method == "__call__" and not options and ufunc in BY_OPERATOR:
-            return getattr(graph, BY_OPERATOR[ufunc])(*inputs)
-        return _on_numbers(getattr(ufunc, method), ufunc.__name__, inputs, options)
+        return call_ufunc(ufunc, method, inputs, options)
 
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: Any, options: Any
     ) -> Any:
-        return _on_numbers(function, function.__name__, args, options)
+        return call_function(function, args, options)
 
 
-def _on_numbers(function: Callable[..., Any], name: str, args: Any, options: Any) -> Any:
-    """A function of NumPy, applied to the numbers of tensors."""
+def _without_gradient(x: Any, what: str) -> Array:
+    """The numbers, for functions that know nothing of tensors.
 
-    def numbers(x: Any) -> Any:
-        if not isinstance(x, Conversions):
-            return x
-        found = graph.as_tensor(x)
-        if function in BY_SHAPE:
-            return np.broadcast_to(np.zeros((), found.dtype), found.shape)
-        if isinstance(found, graph.Symbol):
-            ours = RENAMED.get(name, name)
-            hint = f"write gradlab.{ours}" if ours in graph.__all__ else "gradlab has no such op"
-            raise TraceError(f"numpy.{name} needs numbers, and {found!r} has none yet: {hint}")
-        return found.numpy()
-
-    return function(*map_leaves(numbers, args), **map_leaves(numbers, options))
+    Raises:
+        GradientError: a tape watches the tensor, and would not see what is done with the numbers.
+    """
+    tensor = graph.as_tensor(x)
+    if tensor.watched:
+        raise GradientError(
+            f"{what} would lose the gradient of {described(tensor)}: call gradlab's functions, as "
+            "gradlab.exp for math.exp; write .numpy(), .item() or gradlab.stop_gradient(x) if a "
+            "constant is meant"
+        )
+    return tensor.numpy()

@@ -18,6 +18,7 @@ from gradlab.errors import ArgumentError, DTypeError, ShapeError
 from gradlab.graph.dtypes import Array, DType
 from gradlab.graph.elementwise import promote
 from gradlab.graph.op import Op, Shape, declare
+from gradlab.graph.summation import block_sum
 from gradlab.graph.tensor import Like, Tensor, apply
 from gradlab.graph.windows import Sizes, cut, positions, same_padding, sizes, spread
 
@@ -99,7 +100,7 @@ def _conv_kernel(
     places = []
     for at in itertools.product(*map(range, kernel)):
         seen = _grouped(_patch(x, at, counts, stride, dilation), groups)
-        places.append(xp.matmul(y, seen.mT).sum(axis=0).reshape((out, inner)))
+        places.append(block_sum(xp, xp.matmul(y, seen.mT), (0,)).reshape((out, inner)))
     return xp.stack(places, axis=-1).reshape((out, inner, *kernel))  # type: ignore[no-any-return]
 
 

@@ -16,6 +16,7 @@ FLOAT32: DType = np.dtype(np.float32)
 FLOAT64: DType = np.dtype(np.float64)
 INT64: DType = np.dtype(np.int64)
 UINT32: DType = np.dtype(np.uint32)
+UINT64: DType = np.dtype(np.uint64)
 BOOL: DType = np.dtype(np.bool_)
 
 _default = FLOAT32
@@ -82,3 +83,25 @@ def result_dtype(a: DType, weak_a: bool, b: DType, weak_b: bool) -> DType:
     if rank_a != rank_b:
         return a if rank_a > rank_b else b
     return np.result_type(a, b)
+
+
+def fits(number: Array, dtype: DType) -> bool:
+    """Return whether whole numbers keep their values in a dtype of whole numbers.
+
+    >>> fits(np.asarray(255), np.dtype("uint8")), fits(np.asarray(-1), np.dtype("uint8"))
+    (True, False)
+    """
+    bounds = np.iinfo(dtype)
+    return not number.size or bool(bounds.min <= number.min() and number.max() <= bounds.max)
+
+
+def whole_range(dtype: DType) -> tuple[int, int, float]:
+    """Return the smallest and the largest number of a dtype of whole numbers, and the first above.
+
+    The last is a power of two and so a float, which the largest may not be.
+
+    >>> whole_range(np.dtype("uint8"))
+    (0, 255, 256.0)
+    """
+    bounds = np.iinfo(dtype)
+    return int(bounds.min), int(bounds.max), 2.0 * (bounds.max // 2 + 1)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from gradlab.errors import DTypeError
-from gradlab.graph.dtypes import BOOL, FLOAT64, DType, default_dtype, result_dtype
+from gradlab.graph.dtypes import BOOL, FLOAT64, DType, default_dtype, fits, result_dtype
 from gradlab.graph.op import VJP, Forward, Infer, Interval, Kink, Op, Shape, declare
 from gradlab.graph.operators import Operators
 from gradlab.graph.shaping import cast
@@ -95,13 +95,18 @@ def promote(x: Like, y: Like) -> tuple[Tensor, Tensor]:
     x, y = as_tensor(x), as_tensor(y)
     if x.dtype == y.dtype:
         return x, y
-    weak_x, weak_y = x.weak and _fits(x, y.dtype), y.weak and _fits(y, x.dtype)
+    weak_x, weak_y = x.weak and fits_dtype(x, y.dtype), y.weak and fits_dtype(y, x.dtype)
     dtype = result_dtype(x.dtype, weak_x, y.dtype, weak_y)
     return cast(x, dtype), cast(y, dtype)
 
 
-def _fits(number: Tensor, dtype: DType) -> bool:
-    """Whether a Python number can take a dtype of whole numbers: -1 and 300 are no uint8."""
-    if number.dtype.kind not in "iu" or dtype.kind not in "iu" or isinstance(number, Symbol):
+def fits_dtype(number: Tensor, dtype: DType) -> bool:
+    """Whether a Python number can take a dtype of whole numbers: -1 and 300 are no uint8.
+
+    A trace notes down that it went by the answer (see ``Trace.fits``).
+    """
+    if number.dtype.kind not in "iu" or dtype.kind not in "iu":
         return True
-    return bool((number.value.astype(dtype) == number.value).all())
+    if isinstance(number, Symbol):
+        return np.can_cast(number.dtype, dtype) or number.trace.fits(number, dtype)
+    return fits(number.value, dtype)

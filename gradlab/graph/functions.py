@@ -18,9 +18,18 @@ from gradlab.graph.comparison import (
     logical_or,
     where,
 )
-from gradlab.graph.elementwise import HUGE, INF, elementwise, floating, promote, unary
+from gradlab.graph.dtypes import UINT64
+from gradlab.graph.elementwise import (
+    HUGE,
+    INF,
+    elementwise,
+    fits_dtype,
+    floating,
+    promote,
+    unary,
+)
 from gradlab.graph.op import Interval, Kink
-from gradlab.graph.tensor import PYTHON_NUMBERS, Like, Tensor, apply
+from gradlab.graph.tensor import PYTHON_NUMBERS, Like, Tensor, apply, as_tensor
 
 
 def special(xp: Any) -> Any:
@@ -165,9 +174,9 @@ def sqrt(x: Like) -> Tensor:
 def pow(x: Like, y: Like) -> Tensor:
     """Power, x^y; NaN for negative x and fractional y.
 
-    Whole numbers to a whole number y ≥ 0 stay whole; a tensor y may be negative, so that its
-    powers are floats. At x = 0 the derivative by y is taken as 0 for y ≥ 0, and the one by x
-    as 0 for 0 < y < 1, where it is infinite.
+    Whole numbers to a Python integer y ≥ 0 stay whole; an array y may hold negative numbers, so
+    that powers of whole numbers by it are floats. At x = 0 the derivative by y is taken as 0 for
+    y ≥ 0, and the one by x as 0 for 0 < y < 1, where it is infinite.
 
     >>> pow([2.0, 3.0], 2)
     tensor([4., 9.])
@@ -175,11 +184,18 @@ def pow(x: Like, y: Like) -> Tensor:
     number = y if type(y) in PYTHON_NUMBERS else None
     if number == 0.5:
         return sqrt(x)
-    whole = isinstance(y, int | np.integer) and type(y) is not bool and y >= 0
-    x, y = promote(x, y)
-    if x.dtype.kind != "f" and not whole:
-        x, y = promote(floating(x), floating(y))
-    return square(x) if number == 2 else apply(POW, (x, y))
+    base, exponent = promote(x, y)
+    if base.dtype.kind != "f" and not _is_natural(y):
+        base, exponent = promote(floating(base), floating(exponent))
+    return square(base) if number == 2 else apply(POW, (base, exponent))
+
+
+def _is_natural(y: Like) -> bool:
+    """Whether an exponent is one whole number that is not negative."""
+    if isinstance(y, np.integer):
+        return bool(y >= 0)
+    y = as_tensor(y)
+    return y.weak and y.dtype.kind in "iu" and fits_dtype(y, UINT64)
 
 
 def erf(x: Like) -> Tensor:

@@ -14,6 +14,7 @@ from gradlab.graph.shaping import astype, expand_dims, normalize_axis
 from gradlab.graph.tensor import (
     PYTHON_NUMBERS,
     Like,
+    Symbol,
     Tensor,
     apply,
     as_tensor,
@@ -142,6 +143,23 @@ def index_add(shape: Shape, key: Any, values: Like) -> Tensor:
         return apply(INDEX_ADD, (values, *arrays), params)
     except (IndexError, ValueError) as error:
         raise ShapeError(f"cannot add {values.shape} into shape {tuple(shape)}: {error}") from None
+
+
+def described_pick(node: Symbol) -> str:
+    """Say what a node of one of these rows picks from, for a message.
+
+    >>> from gradlab.graph import Spec, trace
+    >>> graph = trace(index, Spec((5, 2), name="table"), Spec((3,), "int64", name="tokens"))
+    >>> described_pick(graph.nodes[0])
+    "an index in 'tokens' is out of range for 'table' of shape (5, 2)"
+    """
+    first, *arrays = node.inputs
+    names = [repr(x.name) for x in arrays if x.name]
+    where = f" in {' or '.join(names)}" if names else ""
+    if node.op is INDEX_ADD:
+        return f"an index{where} is out of range for a tensor of shape {node.shape}"
+    label = repr(first.name) if first.name else "a tensor"
+    return f"an index{where} is out of range for {label} of shape {first.shape}"
 
 
 def _template(x: Tensor, key: Any) -> tuple[Key, tuple[Tensor, ...]]:

@@ -70,11 +70,18 @@ def concat(tensors: Sequence[Like], axis: int = 0) -> Tensor:
 def stack(tensors: Sequence[Like], axis: int = 0) -> Tensor:
     """Side by side along a new axis.
 
+    Raises:
+        ShapeError: the shapes differ.
+
     >>> stack([[1, 2], [3, 4]], axis=1)
     tensor([[1, 3],
             [2, 4]])
     """
-    return concat([expand_dims(x, axis) for x in _alike(tensors)], axis)
+    parts = _alike(tensors)
+    for x in parts:
+        if x.shape != parts[0].shape:
+            raise ShapeError(f"cannot stack shapes {parts[0].shape} and {x.shape}: make them equal")
+    return concat([expand_dims(x, axis) for x in parts], axis)
 
 
 def _alike(tensors: Sequence[Like]) -> list[Tensor]:

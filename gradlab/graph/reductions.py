@@ -22,6 +22,7 @@ from gradlab.graph.shaping import (
     permute_dims,
     reshape,
 )
+from gradlab.graph.summation import block_sum
 from gradlab.graph.tensor import Like, Tensor, apply, as_tensor
 
 Axes = tuple[int, ...]
@@ -48,7 +49,7 @@ def _logsumexp(xp, x, axis, keepdims):  # type: ignore[no-untyped-def]
     top = xp.max(x, axis=axis, keepdims=True)
     # An infinite maximum is the answer by itself, and ∞ − ∞ would be NaN.
     shift = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
-    f = xp.log(xp.sum(xp.exp(x - shift), axis=axis, keepdims=True)) + shift
+    f = xp.log(block_sum(xp, xp.exp(x - shift), axis, keepdims=True)) + shift
     return f if keepdims else xp.squeeze(f, axis=axis)
 
 
@@ -59,7 +60,7 @@ def _logsumexp_vjp(g: Tensor, f: Tensor, x: Tensor, axis: Axes, keepdims: bool) 
 SUM = declare(
     Op(
         "sum",
-        forward=lambda xp, x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims),
+        forward=block_sum,
         infer=_reduced,
         vjps=(lambda g, f, x, axis, keepdims: broadcast_to(_restored(g, x, axis), x.shape),),
         formula="Σ x",

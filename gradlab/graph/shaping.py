@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradlab.errors import ShapeError
-from gradlab.graph.dtypes import DType, check_dtype
+from gradlab.graph.dtypes import DType, check_dtype, whole_range
 from gradlab.graph.op import Op, Shape, declare
 from gradlab.graph.tensor import Like, Tensor, apply, as_tensor, broadcast_shapes
 
@@ -27,7 +28,7 @@ def normalize_axis(axis: Axis, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     if type(axis) is int and -ndim <= axis < ndim:
         return (axis % ndim,)
-    axes = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
+    axes = tuple(axis) if isinstance(axis, tuple | list) else (operator.index(axis),)
     for a in axes:
         if not -ndim <= a < ndim:
             raise ShapeError(f"axis {a} is out of range for {ndim} axes")
@@ -48,11 +49,23 @@ ASTYPE = declare(
         formula="x as another dtype",
     )
 )
+
+
+def _rounded(xp: Any, x: Any, dtype: DType) -> Any:
+    """Convert to whole numbers or booleans; C leaves open what a float out of range becomes."""
+    if x.dtype.kind != "f" or dtype.kind == "b":
+        return x.astype(dtype)
+    low, high, above = whole_range(dtype)
+    below, over = x < low, x >= above
+    whole = xp.where(below | over | xp.isnan(x), 0, x).astype(dtype)
+    return xp.where(below, low, xp.where(over, high, whole)).astype(dtype)
+
+
 # The same row without a rule: no derivative passes through whole numbers.
 ROUND_OFF = declare(
     Op(
         "astype_integer",
-        forward=lambda xp, x, dtype: x.astype(dtype),
+        forward=_rounded,
         infer=lambda x, dtype: (x.shape, dtype),
         vjps=(None,),
         formula="x as whole numbers or booleans",
@@ -81,6 +94,10 @@ IDENTITY = declare(
 
 def astype(x: Like, dtype: npt.DTypeLike) -> Tensor:
     """The same numbers in another dtype; whole numbers and booleans pass no gradient.
+
+    Floats lose their fraction on the way to whole numbers. Those out of range become the smallest
+    or the largest whole number of the dtype, and NaN becomes 0, on every executor. Whole numbers
+    that a narrower dtype does not have wrap, as in NumPy.
 
     >>> astype([1.7, -1.7], "int64")
     tensor([ 1, -1])

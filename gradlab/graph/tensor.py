@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+# Looked up when it is used, as in operators.py.
+import gradlab.graph as graph
 from gradlab.errors import DTypeError, ShapeError, TraceError
 from gradlab.graph.dtypes import (
     BOOL,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 Params = Mapping[str, Any]
 Like = object
-"""What ops take: a Tensor, a Variable, an array, a Python number, or nested lists of numbers."""
+"""What ops take: a Tensor, a Variable, an array, a Python number, or nested lists of these."""
 
 NO_PARAMS: Params = {}
 PYTHON_NUMBERS = (float, int, bool)
@@ -44,6 +46,9 @@ class Tape(Protocol):
 
     def watches(self, x: Tensor) -> bool:
         """Whether operations on this tensor are taken note of."""
+
+    def flows(self, x: Tensor) -> bool:
+        """Whether a derivative flows to this tensor from something watched."""
 
 
 class _Active(threading.local):
@@ -96,6 +101,12 @@ class Tensor(Operators):
         self.name = name
         return self
 
+    @property
+    def watched(self) -> bool:
+        """Whether a tape that records now would give a gradient through this tensor."""
+        tapes = active.tapes
+        return bool(tapes) and self.dtype.kind == "f" and any(tape.flows(self) for tape in tapes)
+
     def __repr__(self) -> str:
         text = np.array2string(self.value, separator=", ", prefix="tensor(")
         dtype = (
@@ -107,10 +118,23 @@ class Tensor(Operators):
         return f"tensor({text}{dtype}{name})"
 
 
+AS_TENSOR = "gradlab.as_tensor(array)[index]"
+KNOWN = (
+    "axes, counts, shapes and bounds of slices must be known while a function is recorded: give "
+    "them as Python numbers from outside, as n in compile(lambda x: f(x, n))"
+)
+
+
 class Symbol(Tensor):
-    """A tensor inside a trace: it has a shape and a dtype, but no value."""
+    """A tensor inside a trace: it has a shape and a dtype, but no value.
+
+    Attributes:
+        trace: the recording that it belongs to.
+        example: of a weak whole number, the one that it stands for while it is recorded.
+    """
 
     trace: Trace
+    example: Array | None = None
 
     def __init__(
         self,
@@ -135,11 +159,28 @@ class Symbol(Tensor):
     @property
     def value(self) -> Array:  # type: ignore[override]
         """Raises: a traced tensor has no value."""
+        if not self.shape and self.dtype.kind in "iu":
+            raise self._unknown(f"to index an array by it, write {AS_TENSOR}; {KNOWN}")
+        raise self._unknown(
+            "compute with it by gradlab's functions, which take it as it is (gradlab.where instead "
+            "of a branch), and return it from the compiled function to look at it"
+        )
+
+    def __bool__(self) -> bool:
+        raise self._unknown(
+            f"write gradlab.where(condition, a, b) instead of a branch on a tensor; {KNOWN}"
+        )
+
+    def __index__(self) -> int:
+        raise self._unknown(f"to index a list or an array by it, write {AS_TENSOR}; {KNOWN}")
+
+    def __len__(self) -> int:
+        return super().__len__() if self.shape else self.__index__()
+
+    def _unknown(self, advice: str) -> TraceError:
         label = f"{self.name!r} " if self.name else ""
-        raise TraceError(
-            f"the traced tensor {label}of shape {self.shape} has no value yet: inside a compiled "
-            "function write gradlab.where(condition, a, b) instead of a branch on a tensor, and "
-            "return what you want to look at"
+        return TraceError(
+            f"the traced tensor {label}of shape {self.shape} has no value yet: {advice}"
         )
 
     def __repr__(self) -> str:
@@ -180,15 +221,45 @@ def apply(op: Op, inputs: tuple[Tensor, ...], params: Params = NO_PARAMS) -> Ten
 def as_tensor(x: Like) -> Tensor:
     """What an op computes with: a tensor as it is, a variable's present value, or a constant.
 
-    A Python number stays weak: it takes the dtype of the tensor that it meets.
+    A Python number stays weak: it takes the dtype of the tensor that it meets. A list or a tuple
+    with tensors or variables in it, at whatever depth, is stacked by ops, which tapes and traces
+    record.
+
+    Raises:
+        ShapeError: what stands in such a list differs in shape.
+
+    >>> import gradlab
+    >>> gradlab.grad(lambda x: gradlab.mean([x, x * 3, 5.0]))(1.5).item()
+    1.3333333333333333
     """
     if isinstance(x, Tensor):
         return x
     if type(x) in PYTHON_NUMBERS:
-        return Tensor(np.asarray(x), weak=True)
+        number = np.asarray(x)
+        if number.dtype == object:
+            raise DTypeError(f"{_short(x)} needs more than 64 bits: write it as a float")
+        return Tensor(number, weak=True)
     if isinstance(x, Operators):
         return x.read()
+    if isinstance(x, list | tuple) and _holds_tensors(x):
+        return _stacked(x)
     return constant(x)
+
+
+def _holds_tensors(x: Sequence[Any]) -> bool:
+    """Whether a nested list has a tensor or a variable in it."""
+    kinds = set(map(type, x))  # quick for a long list of numbers
+    if any(issubclass(kind, Operators) for kind in kinds):
+        return True
+    nested = any(issubclass(kind, list | tuple) for kind in kinds)
+    return nested and any(_holds_tensors(part) for part in x if isinstance(part, list | tuple))
+
+
+def _stacked(x: Any) -> Tensor:
+    """A nested list as one tensor, made by ops; numbers beside tensors stay weak."""
+    if isinstance(x, list | tuple):
+        return graph.stack([_stacked(part) for part in x])
+    return as_tensor(x)
 
 
 def constant(data: Like, dtype: npt.DTypeLike | None = None) -> Tensor:
@@ -218,6 +289,7 @@ def tensor(data: Like, dtype: npt.DTypeLike | None = None, name: str | None = No
     """A tensor with a copy of the given numbers.
 
     Lists and numbers with a decimal point become the default dtype (float32); arrays keep theirs.
+    Of a tensor, or a list with tensors in it, it is a copy that gradients flow through.
 
     Raises:
         DTypeError: ragged rows, text, complex numbers or objects.
@@ -225,9 +297,11 @@ def tensor(data: Like, dtype: npt.DTypeLike | None = None, name: str | None = No
     >>> tensor([[1, 2], [3, 4]], dtype="float64").dtype
     dtype('float64')
     """
-    if isinstance(data, Operators):
-        data = as_tensor(data).value
-    made = constant(data, dtype)
+    if isinstance(data, Operators) or (isinstance(data, list | tuple) and _holds_tensors(data)):
+        made = graph.identity(data)
+        made = graph.astype(made, made.dtype if dtype is None else dtype)
+    else:
+        made = constant(data, dtype)
     return made.named(name) if name else made
 
 

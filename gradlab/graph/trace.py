@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gradlab.errors import TraceError
-from gradlab.graph.dtypes import DType, check_dtype, default_dtype
+from gradlab.graph.dtypes import Array, DType, check_dtype, default_dtype, fits
 from gradlab.graph.op import Op, Shape
 from gradlab.graph.shaping import cast, stop_gradient
 from gradlab.graph.tensor import (
@@ -36,12 +36,14 @@ class Spec:
         dtype: float32 if not given.
         weak: it stands for a Python number, and takes the dtype of what it meets.
         name: what drawings and messages call it.
+        example: a whole number that it stands for, since a small dtype may not have room for it.
     """
 
     shape: Shape = ()
     dtype: npt.DTypeLike = np.float32
     weak: bool = False
     name: str | None = None
+    example: Array | None = field(default=None, repr=False, compare=False)
 
     @staticmethod
     def of(x: Any) -> Spec:
@@ -52,13 +54,31 @@ class Spec:
         """
         if isinstance(x, Spec):
             return x
-        if type(x) in PYTHON_NUMBERS:
-            return Spec((), np.asarray(x).dtype, weak=True)
         x = as_tensor(x)
-        return Spec(x.shape, x.dtype, x.weak, x.name)
+        whole = x.weak and x.dtype.kind in "iu" and not isinstance(x, Symbol)
+        return Spec(x.shape, x.dtype, x.weak, x.name, x.value if whole else None)
 
 
 Guard = tuple[Callable[[], Any], Any]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether a whole number computed from the arguments fits a dtype, which the graph went by.
+
+    Attributes:
+        number: the graph of the number, with the inputs of the graph that went by it.
+        dtype: what it was to fit.
+        fits: whether it did.
+    """
+
+    number: Graph
+    dtype: DType
+    fits: bool
+
+    def holds(self, arguments: Sequence[Tensor]) -> bool:
+        """Return whether the answer is the same for other arguments."""
+        return fits(self.number.replay(*arguments).value, self.dtype) == self.fits
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,7 @@ class Graph:
         assigned: Variables assigned (state out), each with its new value.
         structure: the nest that the function returned.
         guards: what the function read beside tensors, and what it found (see ``guard``, ``Watch``).
+        numbers: which Python integers among the arguments fit which dtypes.
 
     Inputs of nodes that are no symbols are constants.
     """
@@ -84,10 +105,18 @@ class Graph:
     assigned: tuple[tuple[Variable, Tensor], ...]
     structure: Any
     guards: tuple[Guard, ...] = ()
+    numbers: tuple[Fit, ...] = ()
 
-    def holds(self) -> bool:
-        """Whether the function would still do this: all that it read is as it was."""
-        return all(read() == found for read, found in self.guards)
+    def holds(self, arguments: Sequence[Tensor] = ()) -> bool:
+        """Whether the function would still do this: all that it read is as it was.
+
+        Args:
+            arguments: what it is called with; the graph is also another one where a Python integer
+                among them does not fit the dtype it meets, or does and did not before.
+        """
+        return all(read() == found for read, found in self.guards) and all(
+            number.holds(arguments) for number in self.numbers
+        )
 
     def matches(self, other: Graph) -> bool:
         """Whether another graph is the same computation, on the same Variables.
@@ -184,8 +213,15 @@ class Graph:
         >>> graph.replay([1.0, 2.0])
         {'twice': tensor([2., 4.])}
         """
+        tensors = [as_tensor(x) for x in arguments]
+        for number in self.numbers:
+            if not number.holds(tensors):
+                raise TraceError(
+                    f"a whole number that was traced to {'' if number.fits else 'not '}fit "
+                    f"{number.dtype} is another one now: trace the function again with it"
+                )
         values: dict[int, Tensor] = {
-            id(symbol): as_tensor(x) for symbol, x in zip(self.inputs, arguments, strict=True)
+            id(symbol): x for symbol, x in zip(self.inputs, tensors, strict=True)
         }
         values |= {id(symbol): variable.read() for variable, symbol in self.captured}
         for node in self.nodes:
@@ -229,6 +265,8 @@ class Trace:
         self.captured: dict[Variable, Symbol] = {}
         self.assigned: dict[Variable, Tensor] = {}
         self.guards: list[Guard] = []
+        self.numbers: list[Fit] = []
+        self.arguments: tuple[Symbol, ...] = ()
         self.created: set[Variable] = set()
         self.constants: list[tuple[Any, Any]] = []
 
@@ -253,7 +291,9 @@ class Trace:
     def input(self, spec: Spec) -> Symbol:
         """A symbol for an argument."""
         dtype: DType = check_dtype(spec.dtype)
-        return Symbol(self, tuple(spec.shape), dtype, weak=spec.weak, name=spec.name)
+        symbol = Symbol(self, tuple(spec.shape), dtype, weak=spec.weak, name=spec.name)
+        symbol.example = spec.example
+        return symbol
 
     def note(self, array: Any, copy: Any) -> None:
         """Take note that an array of the user's became a constant."""
@@ -265,8 +305,28 @@ class Trace:
         shape, dtype = op.infer(*inputs, **params)
         weak = all(x.weak for x in inputs)
         node = Symbol(self, shape, dtype, op, inputs, params, weak)
+        if weak and dtype.kind in "iu":
+            numbers = [x.example if isinstance(x, Symbol) else x.value for x in inputs]
+            if not any(number is None for number in numbers):
+                node.example = np.asarray(op.forward(np, *numbers, **params))
         self.nodes.append(node)
         return node
+
+    def fits(self, number: Symbol, dtype: DType) -> bool:
+        """Return whether a whole number that is traced fits a dtype, and note that this counts.
+
+        Raises:
+            TraceError: it is known at run time only, such as the value of a weak Variable.
+        """
+        if number.example is None:
+            raise TraceError(
+                f"whether {number!r} fits {dtype} is known at run time only, and the dtype of the "
+                f"result depends on it: write gradlab.astype(..., '{dtype}') or a wider dtype"
+            )
+        nodes = _needed(self.nodes, (number,))
+        graph = Graph(nodes, self.arguments, (number,), (), (), number)
+        self.numbers.append(Fit(graph, dtype, fits(number.example, dtype)))
+        return self.numbers[-1].fits
 
     def read(self, variable: Variable) -> Tensor:
         """The symbol that stands for a variable's present value."""
@@ -379,6 +439,7 @@ def trace(function: Callable[..., Any], *specs: Any, reads: Any = None) -> Graph
         guard(default_dtype)  # the dtype of every number with a decimal point
         given = [lists_as_arrays(spec) for spec in specs]
         arguments = map_leaves(lambda spec: recording.input(Spec.of(spec)), given)
+        recording.arguments = tuple(leaves(arguments))
         structure = function(*arguments)
         outputs = tuple(as_tensor(x) for x in leaves(structure))
         recording.concerns(outputs)
@@ -394,8 +455,9 @@ def trace(function: Callable[..., Any], *specs: Any, reads: Any = None) -> Graph
     nodes = _needed(recording.nodes, (*outputs, *(value for _, value in assigned)))
     used = {id(x) for node in nodes for x in node.inputs} | {id(x) for x in outputs}
     captured = tuple((v, s) for v, s in recording.captured.items() if id(s) in used)
-    inputs, guards = tuple(leaves(arguments)), tuple(recording.guards)
-    return Graph(nodes, inputs, outputs, captured, assigned, structure, guards)
+    guards, numbers = tuple(recording.guards), tuple(recording.numbers)
+    inputs = recording.arguments
+    return Graph(nodes, inputs, outputs, captured, assigned, structure, guards, numbers)
 
 
 def lists_as_arrays(nest: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from gradlab.errors import ArgumentError, DTypeError, ShapeError
 from gradlab.graph.dtypes import DType
+from gradlab.graph.elementwise import fits_dtype
 from gradlab.graph.op import Shape
 from gradlab.graph.operators import Operators
 from gradlab.graph.tensor import Like, Tensor, active, as_tensor, tensor
@@ -28,6 +29,15 @@ def _not_in_place(symbol: str) -> Callable[[Variable, Like], NoReturn]:
         )
 
     return refuse
+
+
+def _assignable(value: Tensor, dtype: DType) -> bool:
+    """Whether a Variable's dtype can hold a value of another dtype; floats may lose digits."""
+    if dtype.kind == "f":
+        return True
+    if value.weak and value.dtype.kind in "iu" and dtype.kind in "iu":
+        return fits_dtype(value, dtype)
+    return np.can_cast(value.dtype, dtype, "safe")
 
 
 class Variable(Operators):
@@ -58,8 +68,9 @@ class Variable(Operators):
     ) -> None:
         self.trainable = trainable
         self.name = name
-        self._tensor = Tensor(np.array(value), True) if weak else tensor(value, dtype)
-        self._tensor.name = name
+        # A fresh leaf: what it begins with may carry the history of a tape.
+        start = np.array(value) if weak else tensor(value, dtype).value.copy()
+        self._tensor = Tensor(start, weak, name)
         if active.trace is not None:
             active.trace.created.add(self)
 
@@ -96,7 +107,8 @@ class Variable(Operators):
 
         Raises:
             ShapeError: the new value has another shape.
-            DTypeError: the new value is of a higher kind (a float for an integer variable).
+            DTypeError: the new value is of a higher kind (a float for an integer variable), or of a
+                wider dtype of whole numbers, unless it is a Python number that fits.
         """
         new, held = as_tensor(value), self._tensor
         if new.shape != held.shape:
@@ -104,7 +116,7 @@ class Variable(Operators):
                 f"cannot assign shape {new.shape} to variable {self.name or ''} "
                 f"of shape {self.shape}"
             )
-        if new.dtype != held.dtype and not np.can_cast(new.dtype, held.dtype, "same_kind"):
+        if new.dtype != held.dtype and not _assignable(new, held.dtype):
             raise DTypeError(
                 f"cannot assign {new.dtype} to variable {self.name or ''} of dtype {self.dtype}; "
                 "convert it with astype"

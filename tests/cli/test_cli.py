@@ -385,7 +385,10 @@ def wait_for(path, seconds=60):
 
 
 def test_control_c_says_how_to_go_on(wines, tmp_path):
-    process = command(*LONG, "-q", "--out", "my runs", cwd=tmp_path)
+    # Where tests run with SIGINT ignored, as in the background of a shell, so would the child.
+    heeding = ("-c", "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+               "from gradlab.cli import main; main()")  # fmt: skip
+    process = command(*LONG, "-q", "--out", "my runs", cwd=tmp_path, launch=heeding)
     wait_for(tmp_path / "my runs" / "wines-001" / "log.jsonl")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()

@@ -102,6 +102,7 @@ def test_files_that_do_not_fit(tmp_path, file, array, message):
         load("mnist", data_dir=tmp_path)
 
 
+@pytest.mark.long
 def test_mnist_as_published(published):
     folder = published("mnist")
     with warnings.catch_warnings():

@@ -133,6 +133,7 @@ def test_another_text_for_prediction(tmp_path):
         preprocess.prepare(data.read(corpus(tmp_path, block=4)))
 
 
+@pytest.mark.long
 def test_tiny_shakespeare_as_published(published):
     dataset = load("tiny_shakespeare", data_dir=published("tinyshakespeare.txt"))
     assert dataset.outputs == 65

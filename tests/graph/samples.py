@@ -132,16 +132,20 @@ def _checkpointed(rng, dtype):
     return Sample((normal(rng, shape(rng), dtype), np.zeros((), np.int64)), {"number": 0})
 
 
+INFINITE = (np.inf, -np.inf, np.nan)
+
+
 def _astype(rng, dtype):
     return Sample((normal(rng, shape(rng), dtype),), {"dtype": np.dtype(FLOATS[rng.integers(2)])})
 
 
 def _astype_integer(rng, dtype):
     target = rng.choice(["int64", "int32", "uint8", "bool", str(np.dtype(dtype))])
-    x = rng.integers(0, 5, shape(rng))
-    return Sample(
-        (x if target == np.dtype(dtype) else x.astype(dtype),), {"dtype": np.dtype(target)}
-    )
+    size = shape(rng)
+    if target == np.dtype(dtype):
+        return Sample((rng.integers(0, 5, size),), {"dtype": np.dtype(target)})
+    extremes = [0.0, -0.5, 1.7, 255.9, 2.0**31, -(2.0**31), 2.0**63, 1e30, -1e30, *INFINITE]
+    return Sample((rng.choice(extremes, size).astype(dtype),), {"dtype": np.dtype(target)})
 
 
 def _with_axes(rng, dtype, nonempty):

@@ -1,6 +1,5 @@
 """The chain rule path by path: the lecture's examples, properties over random graphs, errors."""
 
-import time
 from itertools import islice
 
 import numpy as np
@@ -276,11 +275,9 @@ def test_sixty_diamonds_have_2_to_the_60_paths():
         y = x
         for _ in range(60):
             y = y * 0.5 + gl.sin(y)
-    start = time.perf_counter()
     explanation = explain(y, wrt=x)
     assert explanation.path_count == 2**60
-    first = list(islice(explanation.paths(), 3))
-    assert time.perf_counter() - start < 2
+    first = list(islice(explanation.paths(), 3))  # all of them would take ages
     assert len({path.edges for path in first}) == 3
     assert all(isinstance(path, Path) for path in first)
     assert "… and 1,152,921,504,606,846,966 more" in str(explanation)

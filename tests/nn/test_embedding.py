@@ -62,7 +62,7 @@ def test_numbers_out_of_range(index):
     layer = nn.Embedding(5, 3)
     with pytest.raises(ArgumentError, match=f"Embedding: .* from 0 to 4, got .*{index}"):
         layer([0, index])
-    with pytest.raises(ShapeError, match="an index is out of range"):
+    with pytest.raises(ShapeError, match=r"an index .*is out of range"):
         gl.compile(layer)(np.array([0, index]))
 
 

@@ -214,3 +214,33 @@ def test_mlp_layers_and_names():
 def test_mlp_errors(arguments, words):
     with pytest.raises(ArgumentError, match=words):
         nn.MLP(*arguments)
+
+
+LAYERS = {
+    "Linear": lambda: nn.Linear(2, 3, dtype="float64"),
+    "LayerNorm": lambda: nn.LayerNorm(2, dtype="float64"),
+    "BatchNorm1d": lambda: nn.BatchNorm1d(2, dtype="float64"),
+    "Dropout": lambda: nn.Dropout(0.0),
+    "Flatten": lambda: nn.Flatten(),
+    **{name: lambda name=name: nn.activations.build(name) for name in nn.activations},
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_take_lists_of_tensors(name):
+    layer, start = LAYERS[name](), np.array([[0.5, -1.0], [2.0, 0.3]])
+    expected, pullback = gl.vjp(layer, start)
+    found, back = gl.vjp(lambda x: layer([x[0], (x[1, 0], x[1, 1])]), start)
+    u = np.random.default_rng(0).standard_normal(found.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(back(u)[0], pullback(u)[0], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", nn.losses)
+def test_losses_take_lists_of_tensors(name):
+    loss, start = nn.losses.build(name), np.array([[0.5, -1.0], [2.0, 0.3]])
+    targets = {"cross_entropy": [1, 0], "hinge": [1, 0], "vae": np.zeros((2, 0))}
+    target = targets.get(name, [[1.0, 0.0], [0.0, 1.0]])
+    expected = gl.grad(lambda x: loss(x, target))(start)
+    found = gl.grad(lambda x: loss([x[0], [x[1, 0], x[1, 1]]], target))(start)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)

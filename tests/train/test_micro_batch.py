@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gradlab import init, nn, optim, schedule
 from gradlab.errors import ArgumentError, DivergenceError
 from gradlab.train import RunFolder, Trainer, fit
+from gradlab.train.files import load_arrays
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(40, 4)), RNG.integers(0, 3, 40)
@@ -94,13 +95,21 @@ def test_a_checkpoint_holds_no_sums(tmp_path):
     def run(updates, micro_batch):
         model = nn.MLP((4, 6, 3))
         init.initialize(model, "xavier_uniform", 0)
-        fit(
+        history = fit(
             model, (X, Y), loss=nn.cross_entropy, optimizer=optim.Adam(0.01), updates=updates,
             batch_size=12, micro_batch=micro_batch, progress=False, run=RunFolder(tmp_path),
         )  # fmt: skip
 
-    run(4, 5)
-    run(8, None)  # it goes on with whole batches as well
+        arrays, _ = load_arrays(tmp_path / "checkpoint.safetensors")
+        return set(arrays), history
+
+    names, first = run(4, 5)
+    again, both = run(8, None)  # it goes on with whole batches as well
+    whole = {f"model/{n}" for n in ("0.weight", "0.bias", "2.weight", "2.bias")}
+    assert {n for n in names if n.startswith("model/")} == whole
+    assert names == again  # no sums of gradients, which the whole batches do not have
+    assert (first.rows[-1]["update"], both.rows[-1]["update"]) == (4, 8)
+    assert both.rows[: len(first.rows)] == first.rows
 
 
 @pytest.mark.parametrize("rate", [0.9, 1e18])

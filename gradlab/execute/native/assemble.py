@@ -23,7 +23,7 @@ from gradlab.execute.native.plan import (
 )
 from gradlab.graph import Graph, Tensor, Variable
 from gradlab.graph.dtypes import DType
-from gradlab.graph.indexing import TAKE
+from gradlab.graph.indexing import TAKE, described_pick
 from gradlab.graph.op import Shape
 from gradlab.graph.tensor import Symbol
 
@@ -167,7 +167,9 @@ class _Assembly:
             layouts = tuple(x.layout for x in inputs)
             dtypes = tuple(x.dtype for x in inputs)
             call = Call(node.op.name, node.params, layouts, dtypes, node.shape, node.dtype)
-            return SpecialKernel(label, call, inputs, out, _by_rows(node, inputs, out))
+            fault = described_pick(node) if SPECIALS[node.op.name].checks else ""
+            rows = _by_rows(node, inputs, out)
+            return SpecialKernel(label, call, inputs, out, rows, fault=fault)
         turn_x, turn_y = TRANSPOSED[node.op.name]
         x, y = inputs
         batch = node.shape[:-2]

@@ -15,13 +15,23 @@ from llvmlite import ir
 
 from gradlab.execute.native.assemble import assemble
 from gradlab.execute.native.cache import DiskCache, cache_folder, version
+from gradlab.execute.native.emit.nest import nest_scratch_bytes
 from gradlab.execute.native.emit.program import emit_program
 from gradlab.execute.native.emit.special import SPECIALS
 from gradlab.execute.native.fuse import is_arange
+from gradlab.execute.native.guarded import ZONE, Guards
 from gradlab.execute.native.machine import host, identity, optimized, vector_lanes
 from gradlab.execute.native.memory import place
 from gradlab.execute.native.partition import divide
-from gradlab.execute.native.plan import Buffer, Kernel, MatrixProduct, Plan, SpecialKernel
+from gradlab.execute.native.plan import (
+    Buffer,
+    Kernel,
+    MatrixProduct,
+    Nest,
+    Plan,
+    SpecialKernel,
+    check_operands,
+)
 from gradlab.execute.native.product.blas import library
 from gradlab.execute.native.product.choice import method
 from gradlab.execute.native.product.emit import scratch_bytes
@@ -36,7 +46,7 @@ WORTH_SHARING = 25_000_000
 BYTE = np.dtype(np.uint8)
 
 
-def make_plan(graph: Graph, gathered: int, halt: int | None, threads: int) -> Plan:
+def make_plan(graph: Graph, gathered: int, halt: int | None, threads: int, zone: int = 0) -> Plan:
     """The kernels of a lowered graph, divided among threads, and the places of its buffers.
 
     Raises:
@@ -51,7 +61,8 @@ def make_plan(graph: Graph, gathered: int, halt: int | None, threads: int) -> Pl
         _provide_scratch(kernel, plan)
     divide(plan)
     schedule(plan)
-    place(plan)
+    place(plan, zone)
+    check_operands(plan)
     return plan
 
 
@@ -68,6 +79,8 @@ def _provide_scratch(kernel: Kernel, plan: Plan) -> None:
     """Memory in which a kernel takes notes, for each thread its own."""
     if isinstance(kernel, MatrixProduct):
         size = scratch_bytes(kernel.product, kernel.method)
+    elif isinstance(kernel, Nest):
+        size = nest_scratch_bytes(kernel)
     elif isinstance(kernel, SpecialKernel):
         size = SPECIALS[kernel.call.name].scratch_bytes(kernel.call)
     else:
@@ -80,6 +93,21 @@ def _provide_scratch(kernel: Kernel, plan: Plan) -> None:
 def emit(plan: Plan, timed: bool = False) -> ir.Module:
     """The LLVM IR of a plan."""
     return emit_program(plan, vector_lanes(), _is_tiny(plan), timed)
+
+
+def guarded(
+    graph: Graph, gathered: int, halt: int | None, threads: int, timed: bool
+) -> tuple[Compiled, Guards]:
+    """Machine code that asks before each access, which is never kept on disk.
+
+    See ``compiled`` for the arguments.
+    """
+    machine = host()
+    plan = make_plan(graph, gathered, halt, threads, ZONE)
+    guards: list[Guards] = []
+    module = emit_program(plan, vector_lanes(), _is_tiny(plan), timed, guards)
+    code = machine.emit_object(optimized(module, machine, unroll=False))
+    return _packed(plan, code), guards[0]
 
 
 @dataclass(frozen=True)
@@ -136,10 +164,14 @@ def compiled(graph: Graph, gathered: int, halt: int | None, threads: int, timed:
         plan = make_plan(graph, gathered, halt, threads)
         module = optimized(emit(plan, timed), machine, unroll=_is_tiny(plan))
     code = machine.emit_object(module)
-    blas = any(k.method == "blas" for k in plan.kernels if isinstance(k, MatrixProduct))
-    made = Compiled(plan.arena, plan.threads, blas, len(plan.kernels), code)
+    made = _packed(plan, code)
     cache.put(key, made.pack())
     return made
+
+
+def _packed(plan: Plan, code: bytes) -> Compiled:
+    blas = any(k.method == "blas" for k in plan.kernels if isinstance(k, MatrixProduct))
+    return Compiled(plan.arena, plan.threads, blas, len(plan.kernels), code)
 
 
 @contextmanager

@@ -49,12 +49,14 @@ def _logsumexp(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
 def _index_add(x: Tensor, *arrays: Tensor, key: tuple[object, ...], shape: Shape) -> Tensor:
     """One element added to each row: 0 in all columns but the one of the row's number.
 
-    It does not see a number out of range, so there must be an ``index`` of the same numbers too.
+    It does not see a number out of range, so there must be an ``index`` of the same numbers, of a
+    tensor of the same shape, too.
     """
     if (
         len(arrays) != 2
         or key != (TAKE, TAKE)
         or not is_arange(arrays[0])
+        or len(shape) != 2
         or not arrays[0].size == arrays[1].size == x.size == shape[0]
     ):
         return apply(INDEX_ADD, (x, *arrays), {"key": key, "shape": shape})
@@ -125,7 +127,11 @@ def _written(graph: Graph, rule_of: Callable[[Op], Rule | None]) -> Graph:
     if not any(node.op and rule_of(node.op) for node in graph.nodes):
         return graph
     recording, outer = Trace(), active.trace
-    picked = {_picks(node) for node in graph.nodes if node.op and node.op.name == "index"}
+    picked = {
+        (_picks(node), node.inputs[0].shape)
+        for node in graph.nodes
+        if node.op and node.op.name == "index"
+    }
     new: dict[int, Tensor] = {}
 
     def fresh(symbol: Symbol) -> Symbol:
@@ -141,9 +147,14 @@ def _written(graph: Graph, rule_of: Callable[[Op], Rule | None]) -> Graph:
             assert node.op is not None
             given = tuple(new.get(id(x), x) for x in node.inputs)
             rule = rule_of(node.op)
-            if node.op.name == "index_add" and _picks(node) not in picked:
+            if node.op.name == "index_add" and (_picks(node), node.shape) not in picked:
                 rule = None
             made = rule(*given, **node.params) if rule else apply(node.op, given, node.params)
+            if (made.shape, made.dtype) != (node.shape, node.dtype):
+                raise AssertionError(
+                    f"{node.op.name} of {node.dtype} {node.shape} was written out as "
+                    f"{made.dtype} {made.shape}"
+                )
             made.weak = node.weak
             new[id(node)] = made
     finally:

@@ -168,21 +168,27 @@ class Nest(Kernel):
         steps: in order.
         stores: steps whose values are kept, and where.
         reductions: see there.
+        scratch: sums of blocks, of reductions that add up in memory.
     """
 
     shape: Shape
     steps: list[Step]
     stores: list[tuple[int, Operand]]
     reductions: list[Reduction]
+    scratch: Buffer | None = None
 
     def reads(self) -> list[Operand]:
         """What it reads."""
         found = [x for step in self.steps for x in step.inputs if isinstance(x, Operand)]
         return found + [r.step for r in self.reductions if isinstance(r.step, Operand)]
 
+    def results(self) -> list[Operand]:
+        """What it is for."""
+        return [x for _, x in self.stores] + [r.target for r in self.reductions]
+
     def writes(self) -> list[Operand]:
         """What it writes."""
-        return [x for _, x in self.stores] + [r.target for r in self.reductions]
+        return [*self.results(), *scratch_operand(self.scratch)]
 
     @property
     def flops(self) -> int:
@@ -242,7 +248,8 @@ class MatrixProduct(Kernel):
 class SpecialKernel(Kernel):
     """A row with a kernel of its own (see emit/special).
 
-    ``by_rows``: operands of which position i of the outermost loop takes row i alone.
+    ``by_rows``: operands of which position i of the outermost loop takes row i alone. ``fault``:
+    what is wrong if it finds an index out of range.
     """
 
     call: Call
@@ -250,6 +257,7 @@ class SpecialKernel(Kernel):
     out: Operand
     by_rows: list[Operand]
     scratch: Buffer | None = None
+    fault: str = ""
 
     def reads(self) -> list[Operand]:
         """The inputs."""
@@ -301,6 +309,28 @@ def scratch_operand(buffer: Buffer | None) -> list[Operand]:
     if buffer is None:
         return []
     return [Operand(buffer, Layout((buffer.size,), (1,)))]
+
+
+def check_operands(plan: Plan) -> None:
+    """Check that every element of every operand lies in its buffer.
+
+    Raises:
+        AssertionError: the compiler is wrong; nothing was run.
+    """
+    for kernel in plan.kernels:
+        for x in (*kernel.reads(), *kernel.writes()):
+            if x.layout.size == 0:
+                continue
+            both = zip(x.layout.shape, x.layout.strides, strict=True)
+            reach = [(n - 1) * stride for n, stride in both]
+            first = x.layout.offset + sum(step for step in reach if step < 0)
+            last = x.layout.offset + sum(step for step in reach if step > 0)
+            size = x.buffer.bytes // x.dtype.itemsize  # of all copies
+            if not 0 <= first <= last < size:
+                raise AssertionError(
+                    f"{kernel.title} reaches for elements {first} to {last} of {x.buffer}, which "
+                    f"has {size}"
+                )
 
 
 @dataclass

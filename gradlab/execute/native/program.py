@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+import os
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import nullcontext
@@ -15,16 +17,20 @@ import numpy.typing as npt
 
 from gradlab.errors import ShapeError
 from gradlab.execute.native.assemble import constants, state_variables
-from gradlab.execute.native.compiler import compiled, emit, make_plan
+from gradlab.execute.native.compiler import compiled, emit, guarded, make_plan
 from gradlab.execute.native.explain import explain, memory
+from gradlab.execute.native.guarded import ZONE, GuardedMemory, Guards
 from gradlab.execute.native.lower import lower
 from gradlab.execute.native.machine import LINE, MachineCode
-from gradlab.execute.native.plan import Plan
+from gradlab.execute.native.plan import Plan, SpecialKernel
 from gradlab.execute.native.product.blas import bind, single_threaded
 from gradlab.execute.native.threads import each, thread_count, together
 from gradlab.graph import Graph, Variable
 from gradlab.graph.dtypes import Array
 from gradlab.graph.op import Shape
+
+GUARD = "GRADLAB_GUARD"
+"""Environment variable: 1 has every program check each access to memory."""
 
 
 class NativeProgram:
@@ -37,9 +43,13 @@ class NativeProgram:
         threads: how many it may use; by default GRADLAB_THREADS, or else all cores. Small programs
             use one.
         timed: whether it takes the time of each kernel, which ``profile`` shows.
+        guard: whether each access to memory is checked, and the zones around each tensor; many
+            times slower. By default whether GRADLAB_GUARD is set to 1.
 
     Raises:
         ArgumentError: an op of the user's own, which the compiler does not know.
+
+    With ``guard``, a run raises BoundsError where machine code reaches beyond a tensor.
 
     >>> from gradlab.graph import Spec, trace
     >>> program = NativeProgram(trace(lambda x: x * 2 + 1, Spec((2,))))
@@ -55,6 +65,7 @@ class NativeProgram:
         *,
         threads: int | None = None,
         timed: bool = False,
+        guard: bool | None = None,
     ) -> None:
         self.graph = graph
         self.gathered = gathered
@@ -62,7 +73,12 @@ class NativeProgram:
         self._lowered = lower(graph)
         self._threads = thread_count() if threads is None else threads
         self._timed = timed
-        self._made = compiled(self._lowered, gathered, halt, self._threads, timed)
+        self._guards: Guards | None = None
+        if os.environ.get(GUARD) == "1" if guard is None else guard:
+            self._made, self._guards = guarded(self._lowered, gathered, halt, self._threads, timed)
+        else:
+            self._made = compiled(self._lowered, gathered, halt, self._threads, timed)
+        self._guarding = threading.Lock()  # a guarded module knows one table of bounds at a time
         if self._made.blas:
             bind()
         self._code = MachineCode(self._made.code)
@@ -76,7 +92,8 @@ class NativeProgram:
     @functools.cached_property
     def plan(self) -> Plan:
         """Kernels and buffers."""
-        return make_plan(self._lowered, self.gathered, self.halt, self._threads)
+        zone = ZONE if self._guards else 0
+        return make_plan(self._lowered, self.gathered, self.halt, self._threads, zone)
 
     @property
     def ir(self) -> str:
@@ -173,7 +190,14 @@ class NativeProgram:
     @functools.cached_property
     def _single(self) -> NativeProgram:
         """The same program for one thread."""
-        return NativeProgram(self.graph, self.gathered, self.halt, threads=1, timed=self._timed)
+        return NativeProgram(
+            self.graph,
+            self.gathered,
+            self.halt,
+            threads=1,
+            timed=self._timed,
+            guard=self._guards is not None,
+        )
 
     def _own(
         self, state: Mapping[Variable, Array], given: Set[Variable] = frozenset()
@@ -206,11 +230,27 @@ class NativeProgram:
             arena = self._arenas.pop()
         except IndexError:  # none is free: as many as calls at the same time
             arena = _aligned((self._made.arena,), np.uint8)
-        error, counter = np.zeros(1, np.int32), np.zeros(1, np.int64)
+        error, counter = np.zeros(max(self._made.kernels, 1), np.int32), np.zeros(1, np.int64)
         steps = np.array([array.strides[0] for array in data], np.int64)
         arrays = [arena, error, error if rows is None else rows, self._ticks, steps]
         arrays += [*data, *inputs]
         arrays += [*(own[v] for v in self.variables), *outputs, *self._constants]
+        if self._guards is None:
+            done = self._run(count, arrays, counter)
+        else:
+            with self._guarding:
+                memory = GuardedMemory(self.plan, self._guards, arrays)
+                done = self._run(count, memory.arrays, counter)
+                memory.check()
+        self._arenas.append(arena)
+        if error.any():
+            kernel = self.plan.kernels[int(error.argmax())]
+            assert isinstance(kernel, SpecialKernel)
+            raise ShapeError(kernel.fault)
+        return outputs, done
+
+    def _run(self, count: int, arrays: Sequence[Array], counter: Array) -> int:
+        """Call the machine code on all threads; how many updates were done."""
         bases = (ctypes.c_void_p * len(arrays))(*map(_address, arrays))
 
         def work(thread: int) -> int:
@@ -221,10 +261,7 @@ class NativeProgram:
             done = together(work, self._made.threads, abort=lambda: counter.fill(1 << 62))
             self._seconds += time.perf_counter() - start
             self._updates += done
-        self._arenas.append(arena)
-        if error[0]:
-            raise ShapeError("an index is out of range for the tensor that it picks from")
-        return outputs, done
+        return done
 
 
 def _aligned(shape: Shape, dtype: npt.DTypeLike) -> Array:

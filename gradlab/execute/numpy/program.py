@@ -10,6 +10,7 @@ import numpy as np
 from gradlab.errors import ShapeError
 from gradlab.graph import Graph, Tensor, Variable
 from gradlab.graph.dtypes import Array
+from gradlab.graph.indexing import described_pick
 
 Step = tuple[Callable[..., Any], tuple[int, ...], int, Mapping[str, Any], tuple[int, ...]]
 
@@ -68,11 +69,12 @@ class NumpyProgram:
         """Outputs and new values of the assigned Variables, from inputs and captured values."""
         values = self.start(inputs, state)
         with np.errstate(all="ignore"):  # a result that is not finite is seen in what comes out
-            for forward, places, out, params, free in self.steps:
+            for number, (forward, places, out, params, free) in enumerate(self.steps):
                 try:
                     values[out] = forward(np, *[values[i] for i in places], **params)
                 except IndexError as error:
-                    raise ShapeError(f"an index is out of range: {error}") from None
+                    fault = described_pick(self.graph.nodes[number])
+                    raise ShapeError(f"{fault}: {error}") from None
                 for slot in free:
                     values[slot] = None
         return (

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradlab.errors import ArgumentError
 from gradlab.graph import Symbol
-from gradlab.graph.dtypes import DType
+from gradlab.graph.dtypes import DType, whole_range
 from gradlab.graph.indexing import TAKE, unpacked
 from gradlab.graph.windows import positions
 from gradlab.interop.onnx.builder import Builder, onnx_dtype
@@ -83,7 +83,17 @@ def _logical(kind: str) -> Row:
 
 
 def _astype(b: Builder, node: Symbol, x: str, dtype: DType) -> str:
-    return b.node("Cast", x, to=onnx_dtype(dtype))
+    source = node.inputs[0].dtype
+    if source.kind != "f" or dtype.kind not in "iu":
+        return b.node("Cast", x, to=onnx_dtype(dtype))
+    low, high, above = whole_range(dtype)  # ONNX leaves open what a float out of range becomes
+    below = b.node("Less", x, np.array(low, source))
+    over = b.node("GreaterOrEqual", x, np.array(above, source))
+    outside = b.node("Or", b.node("Or", below, over), b.node("IsNaN", x))
+    inside = b.node("Where", outside, np.zeros((), source), x)
+    whole = b.node("Cast", inside, to=onnx_dtype(dtype))
+    whole = b.node("Where", below, np.array(low, dtype), whole)
+    return b.node("Where", over, np.array(high, dtype), whole)
 
 
 # --- reductions and products ----------------------------------------------------------------------

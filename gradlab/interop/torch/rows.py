@@ -9,7 +9,7 @@ import numpy as np
 
 from gradlab.errors import require
 from gradlab.graph import OPS
-from gradlab.graph.dtypes import DType
+from gradlab.graph.dtypes import DType, whole_range
 from gradlab.graph.indexing import TAKE
 from gradlab.interop.picking import picking
 
@@ -155,7 +155,15 @@ def _product(tx: bool, ty: bool) -> Function:
 
 
 def _astype(x: Any, dtype: DType) -> Any:
-    return x.to(torch_dtype(dtype))
+    target = torch_dtype(dtype)
+    if not x.is_floating_point() or dtype.kind not in "iu":
+        return x.to(target)
+    low, high, above = whole_range(dtype)  # PyTorch leaves open what a float out of range becomes
+    wide = torch.iinfo(target)
+    below, over = x < low, x >= above
+    whole = torch.where(below | over | x.isnan(), 0, x).to(target)
+    whole = torch.where(below, torch.tensor(max(low, wide.min), dtype=target), whole)
+    return torch.where(over, torch.tensor(min(high, wide.max), dtype=target), whole)
 
 
 ROWS: dict[str, Function] = {

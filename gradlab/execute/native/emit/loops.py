@@ -12,8 +12,8 @@ from gradlab.execute.native.emit.element import I64, index
 
 
 @contextmanager
-def loop(b: Any, begin: Any, end: Any) -> Iterator[Any]:
-    """``for i in range(begin, end)``: what is built within the block is the body; gives i.
+def loop(b: Any, begin: Any, end: Any, step: int = 1) -> Iterator[Any]:
+    """``for i in range(begin, end, step)``: what is built within the block is the body; gives i.
 
     begin and end are 64-bit values. Afterwards the builder stands behind the loop.
     """
@@ -28,7 +28,7 @@ def loop(b: Any, begin: Any, end: Any) -> Iterator[Any]:
     i = b.phi(I64)
     i.add_incoming(begin, before)
     yield i
-    following = b.add(i, index(1), flags=["nsw"])
+    following = b.add(i, index(step), flags=["nsw"])
     i.add_incoming(following, b.block)
     b.cbranch(b.icmp_signed("<", following, end), body, after)
     b.position_at_end(after)

@@ -1,9 +1,9 @@
 """LLVM IR of a whole program: a loop of updates that calls the kernels in order.
 
 ``run(updates, thread, bases, sync) -> updates done``. ``bases`` points to the addresses of the
-arena, of the error flag, of the matrix of row numbers, of the clock's sums, of the bytes from one
-row to the next in each array of data, and of every buffer outside the arena, in the plan's order;
-``sync`` to the counter of the barrier. Every thread calls it, with its number.
+arena, of an error flag for each kernel, of the matrix of row numbers, of the clock's sums, of the
+bytes from one row to the next in each array of data, and of every buffer outside the arena, in the
+plan's order; ``sync`` to the counter of the barrier. Every thread calls it, with its number.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Any
 from llvmlite import ir
 
 from gradlab.execute.native.emit.element import I8, I64, index, memory
+from gradlab.execute.native.emit.guard import callers, guard
 from gradlab.execute.native.emit.loops import loop
 from gradlab.execute.native.emit.nest import buffers_of, emit_nest
 from gradlab.execute.native.emit.special import SPECIALS
 from gradlab.execute.native.emit.special import emit as emit_special
 from gradlab.execute.native.emit.synchronize import emit_barrier
+from gradlab.execute.native.guarded import Guards
 from gradlab.execute.native.layout import Layout
 from gradlab.execute.native.math.attributes import set_attribute
 from gradlab.execute.native.plan import (
@@ -44,7 +46,13 @@ def outside(plan: Plan) -> list[Buffer]:
     return [buffer for buffer in plan.buffers if buffer.home != "arena"]
 
 
-def emit_program(plan: Plan, width: int, inline: bool, timed: bool = False) -> ir.Module:
+def emit_program(
+    plan: Plan,
+    width: int,
+    inline: bool,
+    timed: bool = False,
+    guards: list[Guards] | None = None,
+) -> ir.Module:
     """A module with all kernels of a plan, each distinct one once, and ``run``.
 
     Args:
@@ -54,6 +62,8 @@ def emit_program(plan: Plan, width: int, inline: bool, timed: bool = False) -> i
             for tiny programs.
         timed: whether the first thread adds up the ticks that each kernel takes, with the wait
             before it.
+        guards: if a list is given, every access is guarded, and what there is to know of that is
+            appended to it. The table of bounds is then the last of the bases.
     """
     module = ir.Module("gradlab")
     kind = ir.FunctionType(I64, [I64, I64, BYTES.as_pointer(), I64.as_pointer()])
@@ -61,6 +71,14 @@ def emit_program(plan: Plan, width: int, inline: bool, timed: bool = False) -> i
     set_attribute(function, "stackrealign")
     emitter = _Emitter(module, function, plan, width, timed)
     emitter.emit()
+    if guards is not None:
+        where = index(FIRST + len(outside(plan)))
+        names = guard(
+            module,
+            function,
+            lambda b: b.bitcast(b.load(b.gep(emitter.bases, [where])), I64.as_pointer()),
+        )
+        guards.append(Guards(names, callers(module, emitter.kernels)))
     for kernel in emitter.kernels:
         kernel.attributes.add("alwaysinline" if inline else "noinline")
     for made in module.functions:
@@ -90,7 +108,8 @@ class _Emitter:
         self.module, self.plan, self.width, self.timed = module, plan, width, timed
         self.updates, self.thread, self.bases, self.sync = function.args
         self.b = ir.IRBuilder(function.append_basic_block("entry"))
-        self.kernels: dict[Any, None] = {}
+        self.kernels: dict[Any, list[int]] = {}
+        """Functions, with the numbers of the kernels that they are called for."""
         self.base: dict[Buffer, Any] = {}
         self.update: Any = None
         self.rounds: Any = None
@@ -206,15 +225,18 @@ class _Emitter:
 
     def _run(self, kernels: list[Kernel]) -> None:
         for kernel in kernels:
+            self.number = self.plan.kernels.index(kernel)
             self._call(kernel, *self.bounds[kernel.range])
             if self.timed:
-                self._count(self.plan.kernels.index(kernel))
+                self._count(self.number)
 
     def _call(self, kernel: Kernel, begin: Any, end: Any) -> None:
         if isinstance(kernel, Nest):
             function = emit_nest(self.module, kernel)
             written = {x.buffer for x in kernel.writes()}
             pointers = [self._pointer(x, x in written) for x in buffers_of(kernel)]
+            if kernel.scratch is not None:
+                pointers.append(self.b.bitcast(self._pointer(kernel.scratch, own=True), BYTES))
             self._invoke(function, [begin, end, *pointers])
         elif isinstance(kernel, MatrixProduct):
             self._product(kernel, begin, end)
@@ -225,7 +247,7 @@ class _Emitter:
             self._special(kernel, begin, end)
 
     def _invoke(self, function: Any, arguments: list[Any]) -> None:
-        self.kernels[function] = None
+        self.kernels.setdefault(function, []).append(self.number)
         self.b.call(function, arguments)
 
     def _product(self, kernel: MatrixProduct, begin: Any, end: Any) -> None:
@@ -263,7 +285,7 @@ class _Emitter:
         if kernel.scratch:
             pointers.append(self._pointer(kernel.scratch, own=True))
         if SPECIALS[kernel.call.name].checks:
-            pointers.append(self.error)
+            pointers.append(self.b.gep(self.error, [index(self.number)]))
         self._invoke(function, [begin, end, *pointers])
 
     def _gather(self, kernel: Gather, begin: Any, end: Any) -> None:
