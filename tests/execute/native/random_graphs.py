@@ -339,7 +339,7 @@ class Grower:
             lambda x: gl.pad(x, ((1, 0),) * x.ndim),
             lambda x: gl.roll(x, 1, axis),
             lambda x: gl.repeat(x, 2, axis),
-            lambda x: gl.expand_dims(x, axis) * x,
+            lambda x: gl.expand_dims(x, axis) * 3,
             lambda x: gl.prod(gl.sign(x), axis),
         ]
         if x.ndim >= 2:
