@@ -280,6 +280,8 @@ def constant(data: Like, dtype: npt.DTypeLike | None = None) -> Tensor:
         array = array.astype(check_dtype(dtype), copy=False)
     elif array.dtype.kind == "f" and not hasattr(data, "dtype"):
         array = array.astype(default_dtype(), copy=False)
+    if active.trace is not None and isinstance(data, np.ndarray):
+        active.trace.note(data, array)
     return Tensor(array)
 
 

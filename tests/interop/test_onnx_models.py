@@ -47,8 +47,9 @@ def test_several_inputs_and_a_spec(tmp_path):
             return gl.take_along_axis(x, gl.expand_dims(index, 1), axis=1)
 
     path = tmp_path / "scaled.onnx"
-    with pytest.raises(ArgumentError, match="depends on the batch size"):
-        to_onnx(Scaled(), path, (1, 3), Spec((1,), "int64"))
+    to_onnx(Scaled(), path, (1, 3), Spec((1,), "int64"))
+    x, index = np.arange(9, dtype=np.float32).reshape(3, 3), np.array([2, 0, 1])
+    np.testing.assert_array_equal(run(path, x=x, index=index)[0], [[2], [3], [7]])
     to_onnx(Scaled(), path, (1, 3), Spec((1,), "int64"), batch=2)
     x, index = np.arange(6, dtype=np.float32).reshape(2, 3), np.array([2, 0])
     np.testing.assert_array_equal(run(path, x=x, index=index)[0], [[2], [3]])

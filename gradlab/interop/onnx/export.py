@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from gradlab.errors import ArgumentError, require
+from gradlab.errors import ArgumentError, ShapeError, require
 from gradlab.execute.native.lower import written_out
 from gradlab.execute.simplify import simplify
 from gradlab.files import replacing
 from gradlab.graph import OPS, Graph, Spec, Symbol, Tensor, Variable, default_dtype, trace
-from gradlab.interop.onnx.batch import SIZES, merged
+from gradlab.interop.onnx.batch import FIXED, SIZES, merged
 from gradlab.interop.onnx.builder import Builder, onnx_dtype
 from gradlab.interop.onnx.rows import ROWS
 from gradlab.nn import Module
+from gradlab.nn.module import in_mode
 
 onnx: Any = require("onnx", "onnx")
 
@@ -74,7 +75,7 @@ def to_onnx(
     names = _names(model, len(specs))
     paths = {variable: path for path, variable in model.named_variables().items()}
     if batch is None:
-        written = [_Written(_record(model, specs, n), names, paths) for n in SIZES]
+        written = [_Written(_record_free(model, specs, n), names, paths) for n in SIZES]
         builder = merged([each.builder for each in written], names[0])
     else:
         written = [_Written(_record(model, specs, batch), names, paths)]
@@ -113,15 +114,20 @@ def _names(model: Module, count: int) -> list[str]:
     return [*known, *(f"input_{i}" for i in range(len(known), count))][:count]
 
 
+def _record_free(model: Module, specs: Sequence[Spec], batch: int) -> Graph:
+    """The same at one of several batch sizes, which the model may not take."""
+    try:
+        return _record(model, specs, batch)
+    except ShapeError as error:
+        raise ArgumentError(
+            f"the model does not take a batch of {batch} rows ({error}); {FIXED}"
+        ) from error
+
+
 def _record(model: Module, specs: Sequence[Spec], batch: int) -> Graph:
     """What the model does in evaluation."""
-    modes = {part: part.training for part in model.named_modules().values()}
-    model.eval()
-    try:
+    with in_mode(model, training=False):
         graph = trace(model, *[Spec((batch, *spec.shape[1:]), spec.dtype) for spec in specs])
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
     counters = {stream.count for stream in model.named_streams().values()}
     for variable, _ in graph.assigned:
         if variable not in counters:

@@ -172,7 +172,7 @@ def _index(b: Builder, node: Symbol, x: str, *arrays: str, key: Any) -> str:
     source = node.inputs[0]
     steps = picking(key, source.ndim, len(common) if arrays else 0)
     if steps.slices:
-        x = b.node("Slice", x, *_bounds(b, steps, source.shape))
+        x = _sliced(b, steps, x)
     if not arrays:
         for axis, number in sorted(zip(steps.picked, steps.by, strict=True), reverse=True):
             x = b.node("Gather", x, b.integers(number), axis=axis)
@@ -190,14 +190,22 @@ def _index(b: Builder, node: Symbol, x: str, *arrays: str, key: Any) -> str:
     return b.node("Unsqueeze", x, b.integers(steps.new)) if steps.new else x
 
 
-def _bounds(b: Builder, steps: Picking, shape: Any) -> list[str]:
-    """Starts, ends, axes and steps of a Slice, which counts what lies outside otherwise."""
-    bounds = []
-    for axis, part in steps.slices.items():
-        places = range(*slice(*part).indices(shape[axis]))
-        end = LAST if places.stop >= shape[axis] else FIRST if places.stop < 0 else places.stop
-        bounds.append((places.start, end, axis, places.step) if places else (0, 0, axis, 1))
-    return [b.integers(column) for column in zip(*bounds, strict=True)]
+def _sliced(b: Builder, steps: Picking, x: str) -> str:
+    """Slices, of which ONNX counts the bounds as Python does, whatever the length.
+
+    It does so for steps ahead; of those that go back, the same part is cut out first.
+    """
+    ahead, back = [], []
+    for axis, (start, stop, step) in steps.slices.items():
+        if step is None or step > 0:
+            ahead.append((start or 0, LAST if stop is None else stop, axis, step or 1))
+            continue
+        low = 0 if stop is None else LAST if stop == -1 else stop + 1
+        ahead.append((low, LAST if start in (None, -1) else start + 1, axis, 1))
+        back.append((LAST, FIRST, axis, step))
+    for bounds in filter(None, (ahead, back)):
+        x = b.node("Slice", x, *[b.integers(column) for column in zip(*bounds, strict=True)])
+    return x
 
 
 def _permuted(b: Builder, x: str, order: list[int]) -> str:
@@ -242,9 +250,10 @@ def _index_add(b: Builder, node: Symbol, x: str, *arrays: str, key: Any, shape: 
     picked = unpacked(key, tuple(a.value for a in node.inputs[1:]))
     places = np.arange(size).reshape(shape)[picked]
     added = b.node("Expand", x, b.integers(places.shape))
-    flat = b.node("Reshape", added, b.integers([places.size]))
+    flat, where = (
+        b.node("Reshape", name, b.integers([-1])) for name in (added, b.integers(places))
+    )
     zeros = b.constant(np.zeros(size, node.dtype))
-    where = b.integers(places.reshape(-1))
     summed = b.node("ScatterElements", zeros, where, flat, axis=0, reduction="add")
     return b.node("Reshape", summed, b.integers(shape))
 
