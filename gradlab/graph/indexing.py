@@ -168,65 +168,68 @@ def described_pick(node: Symbol) -> str:
 
 def _template(x: Tensor, key: Any) -> tuple[Key, tuple[Tensor, ...]]:
     """The key as a parameter, and its index arrays."""
-    items = [_plain(item) for item in (key if isinstance(key, tuple) else (key,))]
+    items = key if isinstance(key, tuple) else (key,)
     template: list[Any] = []
     arrays: list[Tensor] = []
-    used = sum(map(_axes_of, items))
+    used = len(items) - [item is None or item is Ellipsis for item in items].count(True)
     if used > x.ndim:
         raise ShapeError(f"{used} indices are too many for shape {x.shape}")
-    axis = 0
     for item in items:
         if item is Ellipsis:
             template += [(None, None, None)] * (x.ndim - used) or [DOTS]
-            axis += x.ndim - used
         elif item is None:
             template.append(ADD_AXIS)
         elif isinstance(item, slice):
             bounds = (item.start, item.stop, item.step)
             template.append(tuple(None if v is None else int(v) for v in bounds))
-        elif isinstance(item, int):
-            template.append(item)
+        elif isinstance(item, int | np.integer) and not isinstance(item, bool):
+            template.append(int(item))
         else:
-            template += [TAKE] * _axes_of(item)
-            arrays += _picked(item, x.shape, axis)
-        axis += _axes_of(item)
+            picked = as_tensor(item)
+            if picked.dtype == BOOL and picked.ndim:
+                return _template(x, _without_masks(items, x.shape))
+            if picked.size == 0:  # an empty list counts as floats
+                picked = astype(picked, INT64)
+            if picked.dtype.kind not in "iu":
+                raise DTypeError(
+                    f"indices must be whole numbers or a mask with axes, got {picked.dtype}"
+                )
+            template.append(TAKE)
+            arrays.append(picked)
     return tuple(template), tuple(arrays)
 
 
-def _plain(item: Any) -> Any:
-    """A part of a key as None, an ellipsis, a slice, an int, or a tensor of integers or a mask."""
+def _without_masks(items: tuple[Any, ...], shape: Shape) -> tuple[Any, ...]:
+    """The parts of a key with the places where a mask is True in place of that mask."""
+    parts: list[Any] = []
+    masks = [_as_mask(item) for item in items]
+    used = sum(
+        0 if item is None or item is Ellipsis else 1 if mask is None else mask.ndim
+        for item, mask in zip(items, masks, strict=True)
+    )
+    axis = 0
+    for item, mask in zip(items, masks, strict=True):
+        if mask is None:
+            parts.append(item)
+            axis += len(shape) - used if item is Ellipsis else item is not None
+            continue
+        lengths = shape[axis : axis + mask.ndim]
+        if lengths != mask.shape:
+            raise ShapeError(
+                f"a mask of shape {mask.shape} does not fit lengths {lengths} of shape {shape}, "
+                f"from axis {axis} on"
+            )
+        parts += nonzero(mask)
+        axis += mask.ndim
+    return tuple(parts)
+
+
+def _as_mask(item: Any) -> Tensor | None:
+    """A part of a key as a tensor, if it is a mask."""
     if item is None or item is Ellipsis or isinstance(item, slice):
-        return item
-    if isinstance(item, int | np.integer) and not isinstance(item, bool):
-        return int(item)
+        return None
     picked = as_tensor(item)
-    if picked.dtype == BOOL and picked.ndim:
-        return picked
-    if picked.size == 0:  # an empty list counts as floats
-        picked = astype(picked, INT64)
-    if picked.dtype.kind not in "iu":
-        raise DTypeError(f"indices must be whole numbers or a mask with axes, got {picked.dtype}")
-    return picked
-
-
-def _axes_of(item: Any) -> int:
-    """How many axes a part of a key stands for, an ellipsis apart."""
-    if item is None or item is Ellipsis:
-        return 0
-    return item.ndim if isinstance(item, Tensor) and item.dtype == BOOL else 1
-
-
-def _picked(item: Tensor, shape: Shape, axis: int) -> tuple[Tensor, ...]:
-    """Index arrays for an array or a mask that stands for axes of a shape from one on."""
-    if item.dtype != BOOL:
-        return (item,)
-    lengths = shape[axis : axis + item.ndim]
-    if lengths != item.shape:
-        raise ShapeError(
-            f"a mask of shape {item.shape} does not fit lengths {lengths} of shape {shape}, "
-            f"from axis {axis} on"
-        )
-    return nonzero(item)
+    return picked if picked.dtype == BOOL and picked.ndim else None
 
 
 def _triangle(x: Like, lower: bool, k: int) -> Tensor:

@@ -430,11 +430,19 @@ def test_logarithms_and_powers_are_exact_at_powers(dtype, executor):
 
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_angles_have_derivatives_on_the_axes_and_none_at_the_origin(executor):
-    y = np.array([0.0, -0.0, 0.0, 2.0, -2.0, 0.0, -0.0, 3e38, 1e-30])
-    x = np.array([2.0, 2.0, -2.0, 0.0, -0.0, 0.0, -0.0, 4e38, 0.0])
+    y = np.array([0.0, -0.0, 0.0, 2.0, -2.0, 0.0, -0.0, 3e200, 1e-200])
+    x = np.array([2.0, 2.0, -2.0, 0.0, -0.0, 0.0, -0.0, 4e200, 0.0])
     by_y, by_x = run(gl.grad(lambda y, x: gl.atan2(y, x).sum(), (0, 1)), executor)(y, x)
-    np.testing.assert_allclose(by_y, [0.5, 0.5, -0.5, 0, 0, 0, 0, 1.6e-39, 0], 1e-14)
-    np.testing.assert_allclose(by_x, [0, 0, 0, -0.5, 0.5, 0, 0, -1.2e-39, -1e30], 1e-14)
+    np.testing.assert_allclose(by_y, [0.5, 0.5, -0.5, 0, 0, 0, 0, 1.6e-201, 0], 1e-14)
+    np.testing.assert_allclose(by_x, [0, 0, 0, -0.5, 0.5, 0, 0, -1.2e-201, -1e200], 1e-14)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("name", ["asinh", "acosh"])
+def test_slopes_of_large_numbers(name, executor):
+    x = np.float32([1e10, 1e30, 3e38])
+    slope = run(gl.grad(lambda x: getattr(gl, name)(x).sum()), executor)(x)
+    np.testing.assert_allclose(slope, 1 / x.astype(float), 1e-6)
 
 
 def hessian(function, *point):
