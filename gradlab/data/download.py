@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from gradlab.data.progress import Progress
 from gradlab.errors import DataError
+from gradlab.files import put
 
 CHUNK = 1 << 18
 """Bytes that are read at once."""
@@ -96,7 +97,7 @@ def _download(remote: Remote, part: Path, path: Path) -> list[str]:
         part.touch()
         failure = _from(url, part, remote.checksum)
         if failure is None:
-            part.replace(path)
+            put(part, path)
             return []
         failures.append(f"{urlsplit(url).netloc}: {failure}")
     return failures or ["it has no home"]

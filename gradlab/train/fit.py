@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gradlab.data import Split, for_tuning
+from gradlab.errors import RunError
 from gradlab.graph import Tensor
 from gradlab.graph.variable import changing
 from gradlab.nn import Module
@@ -73,7 +74,8 @@ def fit(
         ArgumentError: neither epochs nor updates, both, or one below 1.
         DivergenceError: the loss, a weight or a slot of the optimizer stopped being finite.
         DataError: ``train`` or ``validation`` is a test split.
-        RunError: the run folder cannot be written, or holds a training of another kind.
+        RunError: the run folder cannot be written, or holds a training of another kind, or one
+            without the weights of its best row.
 
     >>> import numpy as np
     >>> from gradlab import nn, optim
@@ -101,6 +103,8 @@ def fit(
         training.validation = trainer.arrays(*_pair(validation))
     if run is not None:
         run.restore(training)
+        if keep_best:
+            _check_best(training)
     hooks = [*callbacks, *([LiveProgress()] if progress else [])]
     started: list[Callback] = []
     try:
@@ -113,8 +117,7 @@ def fit(
             record = _advance(training, hooks)
             row = _measure(training, record, metrics)
             training.history.append(row)
-            if keep_best:
-                _keep_best(training)
+            _keep_best(training, keep_best)
             # Every callback hears of it, whatever the others say.
             answers = [hook.on_epoch(training, row) for hook in hooks]
             training.stopped = any(answers)
@@ -123,7 +126,8 @@ def fit(
     finally:
         for hook in reversed(started):
             hook.on_end(training)
-    _take_best(training)
+    if keep_best:
+        _take_best(training)
     return training.history
 
 
@@ -182,10 +186,21 @@ def _measure(
     return row | {"batch_size": int(record.batch_size[0]), "seconds": round(record.seconds, 6)}
 
 
-def _keep_best(training: Training) -> None:
-    """Hold on to the weights if these are the best so far."""
+def _check_best(training: Training) -> None:
+    """Refuse to go on from a history whose best row has no weights."""
+    history = training.history
+    known = training.validation is not None and "validation_loss" in list(history)
+    if training.best is None and known and history.best("validation_loss") is not None:
+        raise RunError(
+            "the weights of the best row so far were not kept (the run began with "
+            "keep_best=False): give keep_best=False again, or begin another run"
+        )
+
+
+def _keep_best(training: Training, kept: bool) -> None:
+    """Hold on to the weights if these are the best so far; never to those of another row."""
     if training.validation is None:
         return
     if training.history.best("validation_loss") == len(training.history.rows) - 1:
         variables = training.trainer.model.named_variables()
-        training.best = {name: v.held.value for name, v in variables.items()}
+        training.best = {name: v.held.value for name, v in variables.items()} if kept else None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradlab.errors import ArgumentError, RunError
+from gradlab.files import sync, sync_names
 from gradlab.graph.dtypes import Array
 from gradlab.train.config import Config
 from gradlab.train.files import as_json, load_arrays, save_arrays, write_json
@@ -97,7 +98,11 @@ class RunFolder:
                 for file, content in files.items():
                     data = content if isinstance(content, bytes) else as_json(content).encode()
                     (hidden / file).write_bytes(data)
-                return RunFolder(_numbered(hidden, parent, name))
+                    sync(hidden / file)
+                sync_names(hidden)
+                path = _numbered(hidden, parent, name)
+                sync_names(parent)
+                return RunFolder(path)
             finally:
                 shutil.rmtree(hidden, ignore_errors=True)
         except OSError as error:

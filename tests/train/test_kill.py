@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gradlab.train import Experiment
+from gradlab.train import Callback, Experiment
 
 OPERATIONS = [
     (Path, "write_bytes"),
@@ -43,7 +43,7 @@ class Killed(BaseException):
 
 
 class Mortal:
-    """Lets the process die before or after one of its operations on files, by number.
+    """Lets the process die before, inside or after one of its operations on files, by number.
 
     Once dead, no operation does anything: what tidies up after an error has no effect either.
     """
@@ -56,6 +56,10 @@ class Mortal:
     def guarded(self, operation):
         def call(*args, **options):
             self.step()
+            if operation.__name__.startswith("write"):
+                path, content, *rest = args
+                operation(path, content[: len(content) // 2], *rest, **options)
+                self.step()
             result = operation(*args, **options)
             self.step()
             return result
@@ -93,6 +97,24 @@ def test_killed_at_any_operation_on_files(wines, tmp_path, config, monkeypatch):
             experiment.train(progress=False)
         assert left(begun[0]) == expected
     assert moments > 60
+
+
+def test_killed_inside_a_line_of_the_log(wines, tmp_path, config):
+    settings = config(wines, epochs=3, hidden=(4,))
+    whole, killed = (Experiment.create(settings, tmp_path / name) for name in ("whole", "killed"))
+    whole.train(progress=False)
+
+    class Dies(Callback):
+        def on_epoch(self, training, row):
+            if row["epoch"] == 2:
+                with (killed.folder.path / "log.jsonl").open("a") as log:
+                    log.write('{"epoch": 2, "upd')
+                raise Killed
+
+    with pytest.raises(Killed):
+        killed.train(progress=False, callbacks=[Dies()])
+    Experiment.open(killed.folder.path).train(progress=False)
+    assert left(killed.folder.path) == left(whole.folder.path)
 
 
 SETTINGS = {
