@@ -224,6 +224,7 @@ class Compiled:
         Returns:
             What the call returns, and the new values of the Variables that it assigns.
 
+        >>> import numpy as np
         >>> from gradlab.graph import Variable
         >>> total = Variable(1.0)
         >>> add = compile(lambda x: total.assign(total + x))

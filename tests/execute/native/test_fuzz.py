@@ -11,7 +11,7 @@ from gradlab.graph import OPS
 from tests.execute import random_programs
 from tests.execute.native.random_graphs import Case
 
-LOCAL, EXACT, SMALL = range(5, 9), range(100, 106), range(30)
+LOCAL, EXACT, SMALL = range(13, 17), range(100, 106), range(30)
 LONG, CHUNK = 10_000, 250
 
 
