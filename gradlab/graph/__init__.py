@@ -51,7 +51,7 @@ from gradlab.graph.extremes import (
     maximum,
     minimum,
 )
-from gradlab.graph.functions import erf, exp, expm1, log, log1p, pow, sqrt
+from gradlab.graph.functions import erf, erfc, exp, expm1, log, log1p, pow, sqrt
 from gradlab.graph.indexing import (
     index,
     index_add,
@@ -118,6 +118,7 @@ from gradlab.graph.trigonometry import (
     atan,
     cos,
     cosh,
+    sech,
     sin,
     sinh,
     tan,
@@ -168,6 +169,7 @@ __all__ = [
     "elu",
     "equal",
     "erf",
+    "erfc",
     "exp",
     "expand_dims",
     "expm1",
@@ -222,6 +224,7 @@ __all__ = [
     "reshape",
     "roll",
     "round",
+    "sech",
     "set_default_dtype",
     "sigmoid",
     "sign",
