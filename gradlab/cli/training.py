@@ -187,6 +187,26 @@ def train(
             TRAINING,
         ),
     ] = None,
+    shuffle: Annotated[
+        bool | None,
+        option(
+            "shuffle",
+            "Take the rows in a new order each epoch.",
+            TRAINING,
+            "--shuffle/--no-shuffle",
+            shown="shuffle",
+        ),
+    ] = None,
+    drop_last: Annotated[
+        bool | None,
+        option(
+            "drop_last",
+            "Drop the rows left over at an epoch's end.",
+            TRAINING,
+            "--drop-last/--no-drop-last",
+            shown="no-drop-last",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None, option("epochs", "Passes over the data.", TRAINING, shown="30; images 5")
     ] = None,

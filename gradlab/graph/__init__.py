@@ -64,7 +64,7 @@ from gradlab.graph.extremes import (
     minimum,
     nan_to_num,
 )
-from gradlab.graph.functions import erf, exp, expm1, log, log1p, pow, sqrt
+from gradlab.graph.functions import erf, erfc, exp, expm1, log, log1p, pow, sqrt
 from gradlab.graph.indexing import (
     index,
     index_add,
@@ -182,6 +182,7 @@ from gradlab.graph.trigonometry import (
     deg2rad,
     hypot,
     rad2deg,
+    sech,
     sin,
     sinc,
     sinh,
@@ -260,6 +261,7 @@ __all__ = [
     "elu",
     "equal",
     "erf",
+    "erfc",
     "exp",
     "exp2",
     "expand_dims",
@@ -338,6 +340,7 @@ __all__ = [
     "roll",
     "rot90",
     "round",
+    "sech",
     "select",
     "set_default_dtype",
     "sigmoid",

@@ -7,7 +7,7 @@ import math
 from gradlab.graph.arithmetic import multiply
 from gradlab.graph.comparison import greater, where
 from gradlab.graph.elementwise import HUGE, elementwise, floating, unary
-from gradlab.graph.functions import erf, exp, expm1, special
+from gradlab.graph.functions import erfc, exp, expm1, special
 from gradlab.graph.op import Interval, Kink, Op, declare
 from gradlab.graph.reductions import nonempty, sum
 from gradlab.graph.shaping import astype, normalize_axis
@@ -34,7 +34,7 @@ def _sigmoid(xp, x):  # type: ignore[no-untyped-def]
 SIGMOID = elementwise(
     "sigmoid",
     _sigmoid,
-    lambda g, f, x: g * (f * (1 - f)),
+    lambda g, f, x: g * (f * sigmoid(-x)),  # 1 − f has lost its digits where f is near 1
     formula="1/(1 + exp(−x))",
     derivatives=("f(1 − f)",),
     domain=ANY,
@@ -118,7 +118,7 @@ def softplus(x: Like) -> Tensor:
 
 
 def gelu(x: Like) -> Tensor:
-    """Gaussian error linear unit, x · Φ(x) = x · ½(1 + erf(x/√2)).
+    """Gaussian error linear unit, x · Φ(x) = x · ½ erfc(−x/√2).
 
     Source: Hendrycks & Gimpel, Gaussian Error Linear Units, 2016.
 
@@ -126,7 +126,7 @@ def gelu(x: Like) -> Tensor:
     tensor([  0., 100.])
     """
     x = as_tensor(x)
-    return x * (0.5 * (1 + erf(x * math.sqrt(0.5))))
+    return x * (0.5 * erfc(x * -math.sqrt(0.5)))
 
 
 def silu(x: Like) -> Tensor:

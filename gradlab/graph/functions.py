@@ -11,11 +11,9 @@ import numpy as np
 from gradlab.graph.arithmetic import square
 from gradlab.graph.comparison import (
     equal,
-    greater,
     greater_equal,
     less,
     logical_and,
-    logical_or,
     where,
 )
 from gradlab.graph.dtypes import UINT64
@@ -52,9 +50,9 @@ EXP = elementwise(
 EXPM1 = elementwise(
     "expm1",
     lambda xp, x: xp.expm1(x),
-    lambda g, f, x: g * (f + 1),
+    lambda g, f, x: g * exp(x),  # f + 1 has lost its digits where f is near −1
     formula="exp x − 1",
-    derivatives=("f + 1",),
+    derivatives=("exp x",),
     domain=(ANY,),
 )
 LOG = elementwise(
@@ -93,11 +91,10 @@ SQRT = elementwise(
 
 
 def _power_by_base(g: Tensor, f: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    # At y = 0 the derivative is 0 even where x^(y−1) is infinite; at x = 0 < y < 1 the slope is
-    # infinite, and 0 is chosen, as for √x.
-    root = logical_and(equal(x, 0), logical_and(greater(y, 0), less(y, 1)))
-    flat = logical_or(equal(y, 0), root)
-    return g * where(flat, 0, y * pow(x, where(flat, 1, y - 1)))
+    # At x = 0 ≤ y < 1, where x^(y−1) is infinite, 0 is chosen: x⁰ is flat, and √x has 0 too.
+    # Nowhere else: y·x^(y−1) is 0 at y = 0 by itself, and its derivative by y is 1/x there.
+    root = logical_and(equal(x, 0), logical_and(greater_equal(y, 0), less(y, 1)))
+    return g * where(root, 0, y * pow(x, where(root, 1, y - 1)))
 
 
 def _power_by_exponent(g: Tensor, f: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -122,6 +119,14 @@ ERF = elementwise(
     lambda g, f, x: g * (2 / math.sqrt(math.pi) * exp(-square(x))),
     formula="erf x",
     derivatives=("2/√π · exp(−x²)",),
+    domain=(ANY,),
+)
+ERFC = elementwise(
+    "erfc",
+    lambda xp, x: special(xp).erfc(x),
+    lambda g, f, x: g * (-2 / math.sqrt(math.pi) * exp(-square(x))),
+    formula="1 − erf x",
+    derivatives=("−2/√π · exp(−x²)",),
     domain=(ANY,),
 )
 
@@ -205,3 +210,12 @@ def erf(x: Like) -> Tensor:
     tensor([0.])
     """
     return unary(ERF, x)
+
+
+def erfc(x: Like) -> Tensor:
+    """Complementary error function, 1 − erf x, with all digits where erf x is near 1.
+
+    >>> erfc([0.0, 5.0])
+    tensor([1.0000000e+00, 1.5374597e-12])
+    """
+    return unary(ERFC, x)

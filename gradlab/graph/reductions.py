@@ -6,7 +6,7 @@ import math
 
 from gradlab.errors import ArgumentError, ShapeError
 from gradlab.graph.arithmetic import square
-from gradlab.graph.comparison import equal, greater, not_equal
+from gradlab.graph.comparison import equal, greater, isfinite, not_equal, where
 from gradlab.graph.dtypes import BOOL, INT64, DType
 from gradlab.graph.elementwise import floating
 from gradlab.graph.extremes import abs
@@ -22,6 +22,7 @@ from gradlab.graph.shaping import (
     permute_dims,
     place_of,
     reshape,
+    stop_gradient,
 )
 from gradlab.graph.summation import block_sum
 from gradlab.graph.tensor import Like, Tensor, apply, as_tensor
@@ -55,7 +56,10 @@ def _logsumexp(xp, x, axis, keepdims):  # type: ignore[no-untyped-def]
 
 
 def _logsumexp_vjp(g: Tensor, f: Tensor, x: Tensor, axis: Axes, keepdims: bool) -> Tensor:
-    return _restored(g, x, axis) * exp(x - _restored(f, x, axis))
+    # exp(x − f) would have the rounding of f in its exponent, which for large x is anything.
+    top = stop_gradient(max(x, axis, keepdims=True))
+    weights = exp(x - where(isfinite(top), top, 0.0))
+    return weights * (_restored(g, x, axis) / sum(weights, axis, keepdims=True))
 
 
 SUM = declare(

@@ -100,7 +100,7 @@ COSH = elementwise(
 TANH = elementwise(
     "tanh",
     lambda xp, x: xp.tanh(x),
-    lambda g, f, x: g * (1 - square(f)),
+    lambda g, f, x: g * square(sech(x)),  # 1 − f² has lost its digits where f is near ±1
     formula="tanh x",
     derivatives=("1 − f²",),
     domain=(ANY,),
@@ -146,6 +146,25 @@ ATAN2 = elementwise(
     derivatives=("y/(x² + y²)", "−x/(x² + y²)"),
     kinks=(Kink((0.0, 0.0), (0.0, 0.0)),),
     domain=(Interval(0.3, 3.0, HUGE), Interval(-3.0, -0.3, HUGE)),
+)
+
+
+def _sech(xp, x):  # type: ignore[no-untyped-def]
+    e = xp.exp(-1.0 * xp.abs(x))
+    d = e * e
+    d += 1  # in place, where arrays can be written to
+    e += e
+    e /= d
+    return e
+
+
+SECH = elementwise(
+    "sech",
+    _sech,
+    lambda g, f, x: g * (-f * tanh(x)),
+    formula="1/cosh x",
+    derivatives=("−f · tanh x",),
+    domain=(ANY,),
 )
 
 
@@ -219,6 +238,15 @@ def cosh(x: Like) -> Tensor:
     tensor([1.])
     """
     return unary(COSH, x)
+
+
+def sech(x: Like) -> Tensor:
+    """Hyperbolic secant, 1/cosh x, without overflow.
+
+    >>> sech([0.0, 1000.0])
+    tensor([1., 0.])
+    """
+    return unary(SECH, x)
 
 
 def tanh(x: Like) -> Tensor:

@@ -145,6 +145,19 @@ class Product(Schedule):
         return " * ".join(texts)
 
 
+TOLERANCE = 1e-12
+"""Relative difference that rounding of an epoch makes, at most."""
+
+
+def reached(milestones: tuple[float, ...], t: Floats) -> NDArray[np.int64]:
+    """Return how many milestones m ≤ t there are; rounding that fell just short does not count.
+
+    >>> reached((0.3, 1.0), np.array([0.1 + 0.1 + 0.1 - 1e-16, 0.29]))
+    array([1, 0])
+    """
+    return np.searchsorted(milestones, t * (1 + TOLERANCE), side="right")
+
+
 def whole(quotient: Floats) -> Floats:
     """⌊quotient⌋, where rounding that fell just short of a whole number does not count.
 
@@ -153,7 +166,7 @@ def whole(quotient: Floats) -> Floats:
     >>> whole(np.array([0.3 / 0.1, 2.9]))
     array([3., 2.])
     """
-    return np.floor(quotient * (1 + 1e-12))
+    return np.floor(quotient * (1 + TOLERANCE))
 
 
 def _epochs(t: object) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradlab.errors import ArgumentError
 from gradlab.schedule.anneal import between, fraction
-from gradlab.schedule.base import Floats, Schedule
+from gradlab.schedule.base import Floats, Schedule, reached
 from gradlab.schedule.decay import Constant, increasing
 
 
@@ -78,13 +78,13 @@ class Sequence(Schedule):
 
     def at(self, t: Floats) -> Floats:
         """Values at an array of epochs."""
-        turn = np.searchsorted(self.milestones, t, side="right")
+        turn = reached(self.milestones, t)
         values = np.empty_like(t)
         for i, (schedule, begin) in enumerate(
             zip(self.schedules, (0, *self.milestones), strict=True)
         ):
             mine = turn == i
-            values[mine] = schedule(t[mine] - begin)
+            values[mine] = schedule(np.maximum(t[mine] - begin, 0))
         return values
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradlab.errors import ArgumentError
-from gradlab.schedule.base import Floats, Schedule, whole
+from gradlab.schedule.base import Floats, Schedule, reached, whole
 from gradlab.schedule.rows import schedules
 
 
@@ -92,8 +92,7 @@ class MultiStep(Schedule):
 
     def at(self, t: Floats) -> Floats:
         """Values at an array of epochs."""
-        reached = np.searchsorted(self.milestones, t, side="right")
-        return self.gamma ** reached.astype(np.float64)
+        return self.gamma ** reached(self.milestones, t).astype(np.float64)
 
 
 @schedules.register("exponential", formula="γ^t", paper="Li et al., ICLR 2020")

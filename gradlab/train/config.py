@@ -40,6 +40,8 @@ class Config:
         weight_decay, clip_norm: 0 and None leave them out.
         batch_size, batch_schedule: rows of a batch, and a schedule that multiplies them.
         micro_batch: rows that memory has to hold at once.
+        shuffle, drop_last: whether each epoch has a new order of rows, and whether those left over
+            at its end are dropped.
         epochs, updates: how long, in one of them; schedules are in the same.
         evaluate_every: updates from one look at the validation rows to the next.
         patience: ends early on the validation loss, after so many looks without a better one.
@@ -77,6 +79,8 @@ class Config:
     batch_size: int | None = None
     batch_schedule: str | None = None
     micro_batch: int | None = None
+    shuffle: bool = True
+    drop_last: bool = False
     epochs: int | None = None
     updates: int | None = None
     evaluate_every: int | None = None

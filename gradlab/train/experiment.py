@@ -146,6 +146,8 @@ class Experiment:
                 metrics=measured,
                 batch_size=make_batch_size(config),
                 micro_batch=config.micro_batch,
+                shuffle=config.shuffle,
+                drop_last=config.drop_last,
                 seed=config.seed,
                 callbacks=hooks,
                 progress=progress,
@@ -196,6 +198,8 @@ def _check(config: Config, dataset: Dataset) -> None:
         make_optimizer(config, len(dataset.train)),
         batch_size=make_batch_size(config),
         micro_batch=config.micro_batch,
+        shuffle=config.shuffle,
+        drop_last=config.drop_last,
         seed=config.seed,
     )
 

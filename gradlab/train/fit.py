@@ -40,6 +40,8 @@ def fit(
     metrics: Mapping[str, Metric] | None = None,
     batch_size: BatchSize = 32,
     micro_batch: int | None = None,
+    shuffle: bool = True,
+    drop_last: bool = False,
     seed: int = 0,
     callbacks: Sequence[Callback] = (),
     keep_best: bool = True,
@@ -63,6 +65,8 @@ def fit(
         metrics: further measurements on the validation rows, by name.
         batch_size: rows of a batch, or a schedule or function of t (in epochs) that gives them.
         micro_batch: rows that memory has to hold at once; see ``Trainer``.
+        shuffle: whether each epoch has a new order of rows.
+        drop_last: whether the rows left over at an epoch's end are dropped.
         seed: of the order of rows and the model's random streams.
         callbacks: see ``Callback``.
         keep_best: leave the model with the weights of the best row by validation loss.
@@ -95,9 +99,13 @@ def fit(
         optimizer,
         batch_size=batch_size,
         micro_batch=micro_batch,
+        shuffle=shuffle,
+        drop_last=drop_last,
         seed=seed,
         executor=executor,
     )
+    if epochs is not None:
+        trainer.check_batches(epochs)
     training = Training(trainer, epochs, updates, evaluate_every)
     if validation is not None:
         training.validation = trainer.arrays(*_pair(validation))

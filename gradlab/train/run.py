@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import secrets
 import shutil
+import warnings
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from gradlab.errors import ArgumentError, RunError
 from gradlab.files import sync, sync_names
@@ -160,11 +165,19 @@ class RunFolder:
             "format": FORMAT,
             "history": training.history.rows,
             "stopped": training.stopped,
+            "settings": _settings(training),
         }
         save_arrays(self.path / CHECKPOINT, state | best, about)
 
     def restore(self, training: Training) -> None:
-        """Bring a training to where the checkpoint stands, if there is one."""
+        """Bring a training to where the checkpoint stands, if there is one.
+
+        It warns of settings and data that are not those of the checkpoint.
+
+        Raises:
+            RunError: the checkpoint is of another model or optimizer, or stands where no batch of
+                this training begins.
+        """
         if not (self.path / CHECKPOINT).exists():
             return
         arrays, about = load_arrays(self.path / CHECKPOINT)
@@ -175,6 +188,14 @@ class RunFolder:
             )
         best = {k.removeprefix("best/"): v for k, v in arrays.items() if k.startswith("best/")}
         training.trainer.restore(arrays)
+        now, then = _settings(training), about.get("settings") or {}
+        changed = [f"{k} was {then[k]}, is {now[k]}" for k in now if then.get(k, now[k]) != now[k]]
+        if changed:
+            warnings.warn(
+                f"{self.path} goes on with other settings than its checkpoint's: "
+                f"{'; '.join(changed)}",
+                stacklevel=3,
+            )
         training.history = History(about["history"])
         training.best = best or None
         training.stopped = about["stopped"]
@@ -226,3 +247,21 @@ def _numbered(folder: Path, parent: Path, name: str) -> Path:
             if not path.exists():
                 raise
             number += 1
+
+
+def _settings(training: Training) -> dict[str, Any]:
+    """What decides how a training goes on, as text, and a fingerprint of its data."""
+    trainer = training.trainer
+    names = ("optimizer", "loss", "batch_size", "micro_batch", "seed", "shuffle", "drop_last")
+    # Functions are known by their names: where they lie differs from process to process.
+    shown = {name: re.sub(r" at 0x\w+", "", repr(getattr(trainer, name))) for name in names}
+    return shown | {"data": f"{len(trainer.x)} rows, {_fingerprint(trainer.x, trainer.y):08x}"}
+
+
+def _fingerprint(*arrays: Array) -> int:
+    """A checksum of arrays, of large ones by rows that are spread over them."""
+    total = 0
+    for array in arrays:
+        rows = array[:: max(1, len(array) // 1000)]
+        total = zlib.crc32(np.ascontiguousarray(rows).tobytes(), total)
+    return total

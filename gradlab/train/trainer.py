@@ -45,6 +45,8 @@ LONGEST = 1 << 22
 BatchSize = int | Callable[[float], float]
 LOOPS_KEPT = 16
 """Compiled loops kept, one for each batch size; growing batches meet many sizes."""
+ROWS_SEEN, ROWS_IN_ALL = "trainer/rows_seen", "trainer/rows"
+"""Names of the rows used in the epoch at hand, and of all there are, in a state."""
 PLACE = ("trainer/update", "trainer/epoch", "trainer/batch")
 """Names of the numbers in a state that say where in the data the training stands."""
 
@@ -139,6 +141,8 @@ class Trainer:
             with in_mode(model, training=False):  # where no random layer stands in between
                 self._try(self.x, self.y, rows)
             raise
+        self._tried = {len(rows)}
+        self.check_batches(1)
         model.reseed(seed)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -173,6 +177,40 @@ class Trainer:
         if not len(x):
             raise ShapeError("x has no rows")
         return x, y
+
+    def check_batches(self, epochs: int) -> None:
+        """Check that model and loss can take the smallest batch of so many epochs.
+
+        Raises:
+            ArgumentError: they cannot, such as BatchNorm of a single row that is left over.
+        """
+        smallest, where = len(self.x) + 1, 0
+        for epoch in range(epochs if callable(self.batch_size) else 1):
+            planned = batches(
+                len(self.x),
+                self.batch_size,
+                epoch=epoch,
+                seed=self.seed,
+                shuffle=False,
+                drop_last=self.drop_last,
+            )
+            for matrix in planned:
+                rows = matrix.shape[1] // self.parts(matrix.shape[1])
+                if rows < smallest:
+                    smallest, where = rows, epoch
+        if smallest in self._tried:
+            return
+        try:
+            with self._modes():
+                self._try(self.x, self.y, np.arange(smallest))
+        except GradlabError as error:
+            size = "a schedule" if callable(self.batch_size) else f"{self.batch_size}"
+            raise ArgumentError(
+                f"{len(self.x)} rows in batches of {size} leave one of {smallest} "
+                f"row{'s' * (smallest != 1)} in epoch {where + 1}, which the model or the loss "
+                f"cannot take ({error}): leave it out with drop_last, or choose another batch size"
+            ) from error
+        self._tried.add(smallest)
 
     def _try(self, x: Array, y: Array, rows: Array) -> None:
         """Check that the loss can take a batch as large as these rows, and the targets' range."""
@@ -279,6 +317,7 @@ class Trainer:
         """All that is needed to go on from here to the same bits: arrays by name."""
         with changing:
             place = dict(zip(PLACE, (self.updates, self._epoch, self._batch), strict=True))
+            place |= {ROWS_SEEN: self._seen(), ROWS_IN_ALL: len(self.x)}
             counters = {name: np.asarray(number, np.int64) for name, number in place.items()}
             trainable = [v.trainable for v in self.model.named_variables().values()]
             arrays = {k: v.held.value.copy() for k, v in self.variables().items()}
@@ -287,9 +326,13 @@ class Trainer:
     def restore(self, state: Mapping[str, Array]) -> None:
         """Go back to a state that ``state`` gave; parameters are trainable as they were then.
 
+        Time goes on from the same t, also with other batches, if one of them begins there.
+
         Raises:
-            RunError: the state is of another model or optimizer; nothing is changed.
+            RunError: the state is of another model or optimizer, or of an epoch's part that batches
+                of this size or rows of this number do not have; nothing is changed.
         """
+        batch = self._place(state)
         self._follow()
         named = self.model.named_variables()
         flags = np.asarray(state.get(TRAINABLE, [v.trainable for v in named.values()]))
@@ -317,7 +360,25 @@ class Trainer:
             self._use(slots)
             for name, variable in variables.items():
                 variable.assign(Tensor(np.array(state[name])))
-            self.updates, self._epoch, self._batch = (int(state[name]) for name in PLACE)
+            self.updates, self._epoch = (int(state[name]) for name in PLACE[:2])
+            self._batch = batch
+
+    def _place(self, state: Mapping[str, Array]) -> int:
+        """Number of the batch in its epoch at which a state stands."""
+        if any(name not in state for name in (*PLACE, ROWS_SEEN, ROWS_IN_ALL)):
+            return int(state.get(PLACE[2], 0))  # of an earlier version, or no state
+        epoch, seen, rows = (int(state[name]) for name in (PLACE[1], ROWS_SEEN, ROWS_IN_ALL))
+        if not seen:
+            return 0
+        sizes = [matrix.shape[1] for matrix in self._batches(epoch) for _ in matrix]
+        ends = np.cumsum(sizes).tolist()
+        if rows == len(self.x) and seen in ends[:-1]:
+            return int(ends.index(seen)) + 1
+        raise RunError(
+            f"the state stands after {seen} of {rows} rows of epoch {epoch + 1}, where no batch "
+            f"begins in batches of {sizes[0]} of {len(self.x)} rows: go on with the same data and "
+            "batch size, or change them at the end of an epoch"
+        )
 
     # --- what the user changes ---------------------------------------------------------------
 

@@ -388,6 +388,7 @@ class TestMemory:
         assert peak(Chain(layers, root)) < 2 * root + 4 * root + 5
 
     def test_numpy(self, layers):
+        """Of a layer of a segment it holds h W, for the slope of tanh, and its tanh, for W's."""
         root = math.isqrt(layers)
 
         def peak(chain):
@@ -396,7 +397,7 @@ class TestMemory:
             return chain.activations(lambda: program.run([chain.x.value], state))
 
         assert peak(Chain(layers)) > layers
-        assert peak(Chain(layers, root)) < root + root + 6
+        assert peak(Chain(layers, root)) < root + 2 * root + 6
 
     def test_native(self, layers):
         """As ``memory`` shows it; a layer holds its tanh and the derivative of that."""
@@ -442,13 +443,13 @@ def test_nothing_is_merged_with_the_second_computation():
     stream = RandomStream(0)
 
     def function(h):
-        return gl.tanh(h * stream.uniform(h.shape))
+        return gl.exp(h * stream.uniform(h.shape))
 
     def update(x):
         return gl.grad(lambda x: (gl.checkpoint(function)(x) ** 2).sum())(x)
 
     names = [node.op.name for node in simplify(trace(update, Spec((3,)))).nodes]
-    assert (names.count("random_uniform"), names.count("tanh")) == (2, 2)
+    assert (names.count("random_uniform"), names.count("exp")) == (2, 2)
     assert not {"checkpoint", "checkpointed"} & set(names)
 
 

@@ -159,11 +159,14 @@ def test_every_setting_is_an_option(gradlab, wines, tmp_path):
         "class_weight": "1,2", "label_smoothing": "0.1",
     }  # fmt: skip
     words = [w for k, v in given.items() if k != "data" for w in (f"--{k.replace('_', '-')}", v)]
-    run = gradlab("train", "wines.csv", *words, "--no-standardize", "--out", "there", "-q")
+    flags = ("--no-standardize", "--no-shuffle", "--drop-last")
+    run = gradlab("train", "wines.csv", *words, *flags, "--out", "there", "-q")
     assert run.status == 0, run.err
     settings = json.loads((tmp_path / "there" / "wines-001" / "config.json").read_text())
     found = settings["settings"]
     assert found.pop("standardize") is False
+    assert found.pop("shuffle") is False
+    assert found.pop("drop_last") is True
     assert found.pop("data") == str(wines)
     del given["data"]
     elsewhere = {"file": None, "block": None, "data_dir": None, "augment": [], "updates": None}

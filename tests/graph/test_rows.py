@@ -111,6 +111,9 @@ REFERENCE = {
     "asin": np.arcsin,
     "atan": np.arctan,
     "erf": scipy.special.erf,
+    "erfc": scipy.special.erfc,
+    # e^(−|x|)-free where it overflows: 1/cosh, which is 0 there
+    "sech": lambda x: 1 / np.cosh(x),
     "relu": lambda x: np.where(x <= 0, np.zeros_like(x), x),
     # (1 + tanh(x/2))/2 and |x|-split forms, independent of the row's own
     "sigmoid": lambda x: 0.5 + 0.5 * np.tanh(x / 2),

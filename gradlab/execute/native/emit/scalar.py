@@ -197,7 +197,8 @@ SCALARS: dict[str, Rule] = {
     **{
         name: _function(name)
         for name in (
-            *("exp", "expm1", "log", "log1p", "sqrt", "erf", "sigmoid", "softplus"),
+            *("exp", "expm1", "log", "log1p", "sqrt", "erf", "erfc", "sigmoid"),
+            *("softplus", "sech"),
             *("sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh"),
             *("asinh", "acosh", "atanh", "log2", "log10"),
         )

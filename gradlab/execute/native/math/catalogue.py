@@ -32,9 +32,11 @@ UNARY: dict[str, Callable[[Value], Value]] = {
         exponential.expm1,
         exponential.sinh,
         exponential.cosh,
+        exponential.sech,
         exponential.tanh,
         exponential.sigmoid,
         exponential.erf,
+        exponential.erfc,
         logarithm.log,
         logarithm.log1p,
         logarithm.softplus,
@@ -62,9 +64,9 @@ def function(module: ir.Module, name: str, dtype: DTypeLike) -> ir.Function:
     """The scalar function ``gl.<name>.<f32|f64>`` of a module, which is added where it is missing.
 
     It is always inlined, and LLVM turns a loop that calls it into a loop over vectors. Results are
-    within 2 units in the last place over the whole range, subnormal numbers included (asin within
-    2.1, atan2 2.2 and tan 3.6); NaN, infinities and the signs of zeros are NumPy's. A machine
-    without fused multiply-add gets the same results, slowly.
+    within 2 units in the last place over the whole range, subnormal numbers included (asin, atan2
+    and sech within 2.2, tan within 3.6, erfc within 5); NaN, infinities and the signs of zeros are
+    NumPy's. A machine without fused multiply-add gets the same results, slowly.
 
     Raises:
         ArgumentError: a name that is none of `FUNCTIONS`.

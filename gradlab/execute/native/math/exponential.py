@@ -1,4 +1,4 @@
-"""eˣ and what is made of it: eˣ − 1, the hyperbolic functions, the logistic function and erf.
+"""eˣ and what is made of it: eˣ − 1, hyperbolic functions, the logistic function, erf and erfc.
 
 With n the whole number nearest to x/ln 2, x = n ln 2 + r and eˣ = 2ⁿ eʳ. The multiple of ln 2 is
 subtracted in two parts, the first exactly, and what the second leaves is kept apart as long as it
@@ -34,6 +34,9 @@ QUARTER_RANGE = {"f32": (-20.0, 89.5), "f64": (-40.0, 710.5)}
 
 ERF_RANGE = {"f32": 3.95, "f64": 5.95}
 """Beyond it erf rounds to 1."""
+
+ERFC_RANGE = {"f32": 10.3, "f64": 27.5}
+"""Beyond it erfc rounds to 0."""
 
 
 def negligible(fmt: Format) -> float:
@@ -108,6 +111,12 @@ def cosh(x: Value) -> Value:
     return 2 * q + 0.125 / q
 
 
+def sech(x: Value) -> Value:
+    """Hyperbolic secant, 1/cosh x = 2e⁻ˣ/(1 + e⁻²ˣ), of |x|."""
+    e = exp(-absolute(x))
+    return 2 * e / fma(e, e, 1.0)
+
+
 def tanh(x: Value) -> Value:
     """Hyperbolic tangent, 1 − 2/(e²ˣ + 1); up to 0.55, where this loses digits, a polynomial."""
     a = absolute(x)
@@ -136,3 +145,16 @@ def erf(x: Value) -> Value:
     logarithm = fma(a, high, fma(a, low, rest))
     result = select(a < negligible(x.format), a * high, -_expm1(-logarithm))
     return copysign(result, x)
+
+
+def erfc(x: Value) -> Value:
+    """Complementary error function, 1 − erf x, which for a = |x| is exp(−a²)/(a + 3) P(z).
+
+    z = (a − 3)/(a + 3) puts the whole range into [−1, 1], where P is smooth. The square is taken in
+    two parts, so that its rounding does not count where a is large.
+    """
+    a = at_most(absolute(x), ERFC_RANGE[x.format.name])
+    square = a * a
+    scaled = fitted("erfc", (a - 3) / (a + 3)) / (a + 3)
+    tail = exp(-square, -fma(a, a, -square)) * scaled
+    return select(x < 0, 2 - tail, tail)

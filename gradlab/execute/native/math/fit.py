@@ -48,6 +48,11 @@ def _odd(f: Function, c1: int) -> Function:
     return lambda z: (f(mp.sqrt(z)) / mp.sqrt(z) - c1) / z
 
 
+def _scaled_erfc(a: Any) -> Any:
+    """exp(a²) erfc a."""
+    return mp.exp(a * a) * mp.erfc(a)
+
+
 FITS = {
     "exp": Fit(
         "eʳ = 1 + r + r² P(r), |r| ≤ ½ ln 2; relative error of eʳ − 1",
@@ -128,6 +133,14 @@ FITS = {
         NEAR_ZERO,
         {"f32": mp.mpf("3.95"), "f64": mp.mpf("5.95")},
         {"f32": 9, "f64": 24},
+    ),
+    "erfc": Fit(
+        "erfc a = exp(−a²)/(a + 3) P(z), z = (a − 3)/(a + 3), 0 ≤ a ≤ 10.3 or 27.5; relative error",
+        lambda z: _scaled_erfc(3 * (1 + z) / (1 - z)) * 6 / (1 - z),
+        lambda z: (1 - z) / 6 / _scaled_erfc(3 * (1 + z) / (1 - z)),
+        mp.mpf(-1),
+        {"f32": mp.mpf("7.3") / mp.mpf("13.3"), "f64": mp.mpf("24.5") / mp.mpf("30.5")},
+        {"f32": 10, "f64": 25},
     ),
 }
 

@@ -1,0 +1,182 @@
+"""Batches that cannot be taken are told beforehand; time and settings when a training goes on."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from gradlab import init, nn, optim, schedule
+from gradlab.errors import ArgumentError, RunError
+from gradlab.train import RunFolder, Trainer, fit
+
+X = np.random.default_rng(0).normal(size=(33, 3)).astype(np.float32)
+Y = np.arange(33) % 2
+
+
+def network(norm=True):
+    layers = [nn.Linear(3, 4), *([nn.BatchNorm1d(4)] if norm else []), nn.Linear(4, 2)]
+    model = nn.Sequential(*layers)
+    init.initialize(model, "xavier_uniform", seed=0)
+    return model
+
+
+def train(model=None, **options):
+    defaults = {"loss": nn.cross_entropy, "optimizer": optim.SGD(0.1), "progress": False}
+    return fit(model or network(), (X, Y), **(defaults | options))
+
+
+# --- batches ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"batch_size": 32}, "33 rows in batches of 32 leave one of 1 row in epoch 1"),
+        ({"batch_size": lambda t: 8 if t < 2 else 32}, "batches of a schedule leave one of 1 row"),
+    ],
+)
+def test_a_row_that_is_left_over_for_batch_norm_is_told_before_the_first_update(options, words):
+    model = network()
+    before = {name: value.copy() for name, value in model.state_dict().items()}
+    with pytest.raises(ArgumentError, match=words) as caught:
+        train(model, epochs=4, **options)
+    assert "BatchNorm1d" in str(caught.value)
+    assert "drop_last" in str(caught.value)
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_it_is_dropped_when_asked():
+    history = train(epochs=2, batch_size=32, drop_last=True)
+    assert [row["update"] for row in history.rows] == [1, 2]
+    assert train(network(norm=False), epochs=1, batch_size=32).rows[-1]["update"] == 2
+
+
+def test_a_loss_of_pairs_needs_an_even_number_of_rows():
+    def pairs(z, y):
+        left, right = z.reshape(-1, 2, 2)[:, 0], z.reshape(-1, 2, 2)[:, 1]
+        return ((left - right) ** 2).mean()
+
+    with pytest.raises(ArgumentError, match="33 rows in batches of 4 leave one of 1 row"):
+        train(network(norm=False), loss=pairs, epochs=1, batch_size=4)
+    train(network(norm=False), loss=pairs, epochs=1, batch_size=4, drop_last=True)
+
+
+def test_the_order_of_rows_stays_without_shuffle():
+    seen = []
+
+    def loss(z, y):
+        return nn.cross_entropy(z, y)
+
+    for shuffle in (True, False):
+        model = network(norm=False)
+        trainer = Trainer(model, X, Y, loss, optim.SGD(0.1), batch_size=11, shuffle=shuffle)
+        seen.append(np.concatenate([matrix.ravel() for matrix in trainer._batches(0)]))
+        other = network(norm=False)
+        train(other, epochs=1, batch_size=11, shuffle=shuffle, keep_best=False)
+        trainer.advance()
+        for name, value in model.state_dict().items():
+            np.testing.assert_array_equal(value, other.state_dict()[name])
+    assert (seen[1] == np.arange(33)).all()
+    assert (seen[0] != np.arange(33)).any()
+
+
+# --- time ---------------------------------------------------------------------------------------
+
+
+def trainer(batch_size, rows=33):
+    model = network(norm=False)
+    return Trainer(
+        model, X[:rows], Y[:rows], nn.cross_entropy, optim.Adam(0.01), batch_size=batch_size
+    )
+
+
+@pytest.mark.parametrize("other", [1, 2, 4, 8])
+def test_another_batch_size_goes_on_at_the_same_time(other):
+    first = trainer(8)
+    first.advance(5 + 2)
+    second = trainer(other)
+    second.restore(first.state())
+    assert second.epoch == first.epoch == 1 + 16 / 33
+    assert second.updates == 7
+    rest = second.advance()
+    assert rest.batch_size.sum() == 33 - 16
+
+
+@pytest.mark.parametrize(("other", "rows"), [(5, 33), (32, 33), (8, 32)])
+def test_a_time_that_other_batches_do_not_have_is_refused(other, rows):
+    first = trainer(8)
+    first.advance(7)
+    second = trainer(other, rows)
+    before = second.state()
+    with pytest.raises(RunError, match="after 16 of 33 rows of epoch 2, where no batch begins"):
+        second.restore(first.state())
+    for name, value in second.state().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+@pytest.mark.parametrize("other", [3, 5, 33])
+def test_at_the_end_of_an_epoch_any_batch_size_will_do(other):
+    first = trainer(8)
+    first.advance(10)
+    second = trainer(other)
+    second.restore(first.state())
+    assert second.epoch == 2.0
+
+
+def test_a_state_of_an_earlier_version_is_read_as_before():
+    first = trainer(8)
+    first.advance(7)
+    old = {k: v for k, v in first.state().items() if k not in ("trainer/rows_seen", "trainer/rows")}
+    second = trainer(8)
+    second.restore(old)
+    assert second.epoch == first.epoch
+
+
+# --- settings -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"optimizer": optim.SGD(0.2)}, r"optimizer was SGD\(lr=0.1\), is SGD\(lr=0.2\)"),
+        ({"batch_size": 4}, "batch_size was 8, is 4"),
+        ({"seed": 1}, "seed was 0, is 1"),
+        ({"shuffle": False}, "shuffle was True, is False"),
+        ({"drop_last": True}, "drop_last was False, is True"),
+        ({"loss": nn.CrossEntropyLoss(label_smoothing=0.1)}, "loss was .*, is CrossEntropyLoss"),
+        ({"optimizer": optim.SGD(0.1 * schedule.Step(every=2))}, "optimizer was .*Step"),
+    ],
+)
+def test_what_differs_is_said(changes, words, tmp_path):
+    settings = {"batch_size": 8, "run": RunFolder(tmp_path)}
+    train(network(norm=False), epochs=2, **settings)
+    with pytest.warns(UserWarning, match=words):
+        history = train(network(norm=False), epochs=3, **(settings | changes))
+    assert len(history.rows) == 3
+
+
+def test_other_data_are_said(tmp_path):
+    run = RunFolder(tmp_path)
+    train(network(norm=False), epochs=2, batch_size=8, run=run)
+    y = Y.copy()
+    y[3] = 1 - y[3]
+    with pytest.warns(UserWarning, match="data was 33 rows, .* is 33 rows"):
+        fit(
+            network(norm=False), (X, y), loss=nn.cross_entropy, optimizer=optim.SGD(0.1),
+            progress=False, epochs=3, batch_size=8, run=run,
+        )  # fmt: skip
+
+
+def test_nothing_is_said_where_nothing_differs(tmp_path):
+    def optimizer():
+        return optim.SGD(lambda t: 0.1)  # another function, of the same name
+
+    def loss():
+        return lambda z, y: nn.cross_entropy(z, y)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for epochs in (1, 2):
+            train(network(norm=False), epochs=epochs, batch_size=8, run=RunFolder(tmp_path),
+                  optimizer=optimizer(), loss=loss())  # fmt: skip
