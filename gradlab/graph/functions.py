@@ -215,7 +215,7 @@ def erf(x: Like) -> Tensor:
 def erfc(x: Like) -> Tensor:
     """Complementary error function, 1 − erf x, with all digits where erf x is near 1.
 
-    >>> erfc([0.0, 5.0])
-    tensor([1.0000000e+00, 1.5374597e-12])
+    >>> erfc([0.0, -10.0])
+    tensor([1., 2.])
     """
     return unary(ERFC, x)

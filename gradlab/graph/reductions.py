@@ -13,6 +13,7 @@ from gradlab.graph.extremes import abs
 from gradlab.graph.functions import exp, sqrt
 from gradlab.graph.joining import concat, flip
 from gradlab.graph.op import Kink, Op, Shape, declare
+from gradlab.graph.scaling import scale
 from gradlab.graph.shaping import (
     Axis,
     astype,
@@ -165,19 +166,45 @@ def var(x: Like, axis: Axis = None, keepdims: bool = False, correction: float = 
     tensor(1.)
     """
     x = floating(x)
-    count = nonempty(x, axis, "variance")
-    if count <= correction:
-        raise ArgumentError(f"correction={correction} needs more than {count} elements")
-    return sum(square(x - mean(x, axis, keepdims=True)), axis, keepdims) / (count - correction)
+    rest = _degrees(x, axis, correction)
+    return sum(square(deviations(x, axis)[1]), axis, keepdims) / rest
 
 
 def std(x: Like, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Tensor:
     """Standard deviation over axes, √var; its subgradient where all are equal is 0.
 
-    >>> std([1.0, 5.0])
-    tensor(2.)
+    >>> std([1.0, 5.0]), std([1e30, 5e30])
+    (tensor(2.), tensor(2.e+30))
     """
-    return sqrt(var(x, axis, keepdims, correction))
+    x = floating(x)
+    rest = _degrees(x, axis, correction)
+    return norm(deviations(x, axis)[1], axis, keepdims) / math.sqrt(rest)
+
+
+def _degrees(x: Tensor, axis: Axis, correction: float) -> float:
+    """What a sum of squared deviations is divided by: n − correction."""
+    count = nonempty(x, axis, "variance")
+    if count <= correction:
+        raise ArgumentError(f"correction={correction} needs more than {count} elements")
+    return count - correction
+
+
+def deviations(x: Tensor, axis: Axis) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean μ and deviations x − μ over some axes, which are kept, and a bound of half their size.
+
+    They are taken from the first element before they are taken from the mean: so those of equal
+    numbers are exactly 0, where the rounding of a large mean would count as a deviation.
+
+    >>> mean, each, _ = deviations(as_tensor([[1e8, 1e8], [1.0, 3.0]]), 1)
+    >>> mean.numpy().tolist(), each.numpy().tolist()
+    ([[100000000.0], [2.0]], [[0.0, 0.0], [-1.0, 1.0]])
+    """
+    axes = normalize_axis(axis, x.ndim)
+    # The result does not depend on the first element, and so neither does its gradient.
+    first = stop_gradient(x[tuple(slice(0, 1 if a in axes else None) for a in range(x.ndim))])
+    shifted = x - first
+    shift = mean(shifted, axes, keepdims=True)
+    return first + shift, shifted - shift, max(abs(stop_gradient(shifted)), axes, keepdims=True)
 
 
 def any(x: Like, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -299,8 +326,11 @@ def norm(x: Like, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> 
     Raises:
         ArgumentError: another ord.
 
-    >>> norm([3.0, 4.0])
-    tensor(5.)
+    Squares beyond the dtype's range do no harm: where the largest |x| is very large or very small,
+    they are those of x times a power of 2.
+
+    >>> norm([3.0, 4.0]), norm([3e30, 4e30])
+    (tensor(5.), tensor(5.e+30))
     """
     x = floating(x)
     if ord == 1:
@@ -309,4 +339,9 @@ def norm(x: Like, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> 
         return max(abs(x), axis, keepdims)
     if ord != 2:
         raise ArgumentError(f"norm knows ord 1, 2 and inf, got {ord}")
-    return sqrt(sum(square(x), axis, keepdims))
+    axes = normalize_axis(axis, x.ndim)
+    if 0 in (x.shape[a] for a in axes):
+        return sum(x, axis, keepdims)
+    by = scale(max(abs(stop_gradient(x)), axes, keepdims=True))
+    root = sqrt(sum(square(x * by), axes, keepdims=True)) / by
+    return root if keepdims else reshape(root, _reduced(x, axes, keepdims)[0])

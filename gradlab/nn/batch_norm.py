@@ -16,7 +16,7 @@ from gradlab.graph.dtypes import Array
 from gradlab.graph.elementwise import floating
 from gradlab.graph.tensor import Like
 from gradlab.nn.checks import above_zero, floating_dtype, whole
-from gradlab.nn.norm import Norm, moments, offset, rescaled, scale
+from gradlab.nn.norm import Norm, moments, offset, over_root, rescaled, scale
 
 
 class _BatchNorm(Norm):
@@ -61,8 +61,8 @@ class _BatchNorm(Norm):
         one = (self.num_features, *[1] * (x.ndim - 2))
         training = self.training
         if not training and self.running_mean is not None and self.running_var is not None:
-            deviations = x - graph.reshape(self.running_mean, one)
-            variance = graph.reshape(self.running_var, one)
+            each = x - graph.reshape(self.running_mean, one)
+            factor = 1 / graph.sqrt(graph.reshape(self.running_var, one) + self.eps)
         else:
             count = math.prod(x.shape) // self.num_features
             if count < 2:
@@ -71,11 +71,11 @@ class _BatchNorm(Norm):
                     f"{type(self).__name__} needs more than one value of each channel to take a "
                     f"variance, got inputs of shape {x.shape}; use larger batches{instead}"
                 )
-            mean, deviations, variance = moments(x, (0, *range(2, x.ndim)))
+            mean, each, variance, s = moments(x, (0, *range(2, x.ndim)))
             if training:
-                self._track(mean, variance * (count / (count - 1)))
-        shape = (self.num_features,)
-        return rescaled(deviations, variance, self.eps, self.weight, self.bias, shape)
+                self._track(mean, variance * (count / (count - 1)) / s / s)
+            factor = over_root(variance, self.eps, s)
+        return rescaled(each, factor, self.weight, self.bias, (self.num_features,))
 
     def _track(self, mean: Tensor, variance: Tensor) -> None:
         """Move the running statistics on towards those of a batch."""

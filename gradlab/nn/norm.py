@@ -13,28 +13,31 @@ from gradlab.graph import Tensor, Variable
 from gradlab.graph.dtypes import DType
 from gradlab.graph.elementwise import floating
 from gradlab.graph.op import Shape
+from gradlab.graph.reductions import deviations
+from gradlab.graph.scaling import scale_down
 from gradlab.graph.tensor import Like
 from gradlab.nn.checks import above_zero, floating_dtype, whole
 from gradlab.nn.module import Module
 
 
-def moments(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean μ, deviations x − μ, and variance E(x − μ)² over some axes, which are kept.
+def moments(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean μ, deviations x − μ, s²σ² = E(s (x − μ))² over some axes, which are kept, and s.
 
-    The variance is the mean of squared deviations, not E x² − μ², which cancels. The deviations are
-    taken from the first element before they are taken from the mean: so those of equal numbers are
-    exactly 0, where the rounding of a large mean would count as a deviation.
+    The variance is the mean of squared deviations, not E x² − μ², which cancels. The scale s is 1
+    unless the squares could overflow.
 
-    >>> mean, deviations, variance = moments(graph.tensor([[1e8, 1e8], [1.0, 3.0]]), (1,))
-    >>> deviations.numpy().tolist(), variance.numpy().tolist()
-    ([[0.0, 0.0], [-1.0, 1.0]], [[0.0], [1.0]])
+    >>> _, each, variance, s = moments(graph.tensor([[1e8, 1e8], [1.0, 3.0]]), (1,))
+    >>> each.numpy().tolist(), variance.numpy().tolist(), s.numpy().tolist()
+    ([[0.0, 0.0], [-1.0, 1.0]], [[0.0], [1.0]], [[1.0], [1.0]])
     """
-    # The result does not depend on the first element, and so neither does its gradient.
-    first = graph.stop_gradient(x[tuple(slice(0, 1 if a in axes else None) for a in range(x.ndim))])
-    shifted = x - first
-    shift = graph.mean(shifted, axes, keepdims=True)
-    deviations = shifted - shift
-    return first + shift, deviations, graph.mean(graph.square(deviations), axes, keepdims=True)
+    mean, each, size = deviations(x, axes)
+    s = scale_down(size)
+    return mean, each, graph.mean(graph.square(each * s), axes, keepdims=True), s
+
+
+def over_root(variance: Tensor, eps: float, s: Tensor) -> Tensor:
+    """1/√(σ² + ε), from s²σ²."""
+    return s / graph.sqrt(variance + eps * s * s)
 
 
 class Norm(Module):
@@ -86,8 +89,8 @@ class LayerNorm(Norm):
     def forward(self, x: Like) -> Tensor:
         """A tensor of the same shape."""
         x = floating(x)
-        _, deviations, variance = moments(x, _last_axes(self, x, self.normalized_shape))
-        y = deviations * (1 / graph.sqrt(variance + self.eps))
+        _, each, variance, s = moments(x, _last_axes(self, x, self.normalized_shape))
+        y = each * over_root(variance, self.eps, s)
         y = y if self.weight is None else y * self.weight
         return y if self.bias is None else y + self.bias
 
@@ -135,7 +138,8 @@ class RMSNorm(Norm):
         x = floating(x)
         axes = _last_axes(self, x, self.normalized_shape)
         eps = float(np.finfo(x.dtype).eps) if self.eps is None else self.eps
-        y = x * (1 / graph.sqrt(graph.mean(graph.square(x), axes, keepdims=True) + eps))
+        s = scale_down(graph.max(graph.abs(graph.stop_gradient(x)), axes, keepdims=True))
+        y = x * over_root(graph.mean(graph.square(x * s), axes, keepdims=True), eps, s)
         return y if self.weight is None else y * self.weight
 
 
@@ -199,15 +203,15 @@ class GroupNorm(Norm):
             )
         inner = (self.num_groups, self.num_channels // self.num_groups)
         grouped = graph.reshape(x, (x.shape[0], *inner, *x.shape[2:]))
-        _, deviations, variance = moments(grouped, tuple(range(2, grouped.ndim)))
-        y = rescaled(deviations, variance, self.eps, self.weight, self.bias, inner)
+        _, each, variance, s = moments(grouped, tuple(range(2, grouped.ndim)))
+        factor = over_root(variance, self.eps, s)
+        y = rescaled(each, factor, self.weight, self.bias, inner)
         return graph.reshape(y, x.shape)
 
 
 def rescaled(
-    deviations: Tensor,
-    variance: Tensor,
-    eps: float,
+    each: Tensor,
+    factor: Tensor,
     weight: Variable | None,
     bias: Variable | None,
     channels: Shape,
@@ -216,9 +220,8 @@ def rescaled(
 
     γ/√(σ² + ε) is one factor, so that a gradient takes a single pass for both.
     """
-    own = (*channels, *[1] * (deviations.ndim - 1 - len(channels)))
-    factor = 1 / graph.sqrt(variance + eps)
-    y = deviations * (factor if weight is None else factor * graph.reshape(weight, own))
+    own = (*channels, *[1] * (each.ndim - 1 - len(channels)))
+    y = each * (factor if weight is None else factor * graph.reshape(weight, own))
     return y if bias is None else y + graph.reshape(bias, own)
 
 

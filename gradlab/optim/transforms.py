@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from gradlab.errors import ArgumentError
 from gradlab.graph import clip
 from gradlab.graph.operators import Operators
@@ -33,6 +35,10 @@ class ClipNorm(Transform):
     with ``max_norm`` c > 0 (the hyperparameter ``clip_norm``) and ``eps`` ε >= 0. The direction of
     the whole gradient stays. optax has ε = 0; PyTorch's ``clip_grad_norm_`` has ε = 1e-6.
 
+    A norm beyond the range of the gradients' dtype is clipped like any other. If an element is
+    infinite, it becomes NaN and the finite ones 0; if one is NaN, all become NaN: either way
+    training stops there.
+
     Raises:
         ArgumentError: an argument is out of its range.
 
@@ -53,12 +59,18 @@ class ClipNorm(Transform):
 
     def on_gradients(self, weights: list[X], gradients: list[X], h: Values) -> list[X]:
         """The gradients that the rule gets."""
-        norm = sum((g**2).sum() for g in gradients) ** 0.5
+        c = h["clip_norm"]
+        # Gradients too large to be squared are scaled down first; s is 1 for all others.
+        size = sum(abs(g).max() for g in gradients)
+        exponent = int(np.finfo(f"f{size.dtype.itemsize}").maxexp)
+        limit, largest = 2.0 ** (exponent * 3 // 8), 2.0 ** (exponent - 1)
+        s = limit / _clipped(size, limit, largest)
+        norm = sum(((s * g) ** 2).sum() for g in gradients) ** 0.5
         if self.eps:
-            norm = norm + self.eps
+            norm = norm + self.eps * s
         # Divided by the maximum, a gradient of zeros needs no case of its own.
-        factor = h["clip_norm"] / _clipped(norm, h["clip_norm"], None)
-        return [factor * g for g in gradients]
+        factor = c / _clipped(norm, c * s, None)
+        return [factor * g * s for g in gradients]
 
 
 @dataclass(frozen=True)
