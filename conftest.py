@@ -31,6 +31,9 @@ if "GRADLAB_TESTS" not in os.environ:
         Path(os.environ[name]).mkdir()
     tempfile.tempdir = None  # it looks at TMPDIR again
 
+# Every graph and plan that is compiled is checked (gradlab/execute/native/verify.py).
+os.environ.setdefault("GRADLAB_GUARD", "plans")
+
 # The same examples at every run, so that a failure is a change in the code.
 settings.register_profile("gradlab", derandomize=True, deadline=None, database=None)
 settings.load_profile("gradlab")

@@ -33,6 +33,8 @@ PEERS: dict[str, Callable[..., Any]] = {
     "erf": scipy.special.erf,
     "log": np.log,
     "log1p": np.log1p,
+    "log2": np.log2,
+    "log10": np.log10,
     "softplus": lambda x, out: np.logaddexp(x, 0, out=out),
     "sin": np.sin,
     "cos": np.cos,
@@ -40,17 +42,22 @@ PEERS: dict[str, Callable[..., Any]] = {
     "asin": np.arcsin,
     "acos": np.arccos,
     "atan": np.arctan,
+    "atan2": np.arctan2,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
     "pow": np.power,
 }
 RANGES = {"asin": (-1, 1), "acos": (-1, 1), "log": (0.01, 4), "log1p": (0.01, 4), "sqrt": (0, 4)}
-RANGES |= {"pow": (0.01, 4)}
+RANGES |= {"pow": (0.01, 4), "log2": (0.01, 4), "log10": (0.01, 4)}
+RANGES |= {"acosh": (1, 4), "atanh": (-1, 1)}
 
 
 def times(name: str, dtype: str) -> tuple[float, float]:
     """Nanoseconds an element, ours and theirs."""
     rng = np.random.default_rng(0)
     inputs = [rng.uniform(*RANGES.get(name, (-4, 4)), SIZE).astype(dtype)]
-    if name in ("maximum", "pow"):
+    if name in ("maximum", "pow", "atan2"):
         inputs.append(rng.uniform(-4, 4, SIZE).astype(dtype))
     out = np.empty_like(inputs[0])
     ours, theirs = ArrayFunction(name, dtype), PEERS[name]

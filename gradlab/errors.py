@@ -44,8 +44,8 @@ class DivergenceError(GradlabError, ArithmeticError):
     """A training whose numbers stopped being finite."""
 
 
-class BoundsError(GradlabError, RuntimeError):
-    """Machine code that reached beyond its tensors, or was about to: a fault of the compiler."""
+class CompilerError(GradlabError, RuntimeError):
+    """A fault of gradlab's own compiler, caught by its checks; its text is what to report."""
 
 
 class MissingExtraError(GradlabError, ImportError):

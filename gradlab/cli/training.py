@@ -126,6 +126,22 @@ def train(
     loss: Annotated[
         str | None, option("loss", "Loss (`gradlab list losses`).", TRAINING, shown="by task")
     ] = None,
+    class_weight: Annotated[
+        str | None,
+        option(
+            "class_weight",
+            "What classes count: balanced, or a number for each; also in the losses shown.",
+            TRAINING,
+        ),
+    ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        option(
+            "label_smoothing",
+            "Share of each target that goes to all classes; also in the losses shown.",
+            TRAINING,
+        ),
+    ] = None,
     optimizer: Annotated[
         str | None,
         option(

@@ -6,12 +6,11 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import MethodType
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any, Generic, Protocol, SupportsIndex, TypeVar
 
 from gradlab.errors import ArgumentError, one_of
 from gradlab.execute.numpy import NumpyProgram
@@ -21,6 +20,7 @@ from gradlab.graph.dtypes import Array
 from gradlab.graph.tensor import active
 from gradlab.graph.trace import lists_as_arrays
 from gradlab.graph.tree import leaves, rebuild
+from gradlab.graph.variable import changing
 
 Run = tuple[Array, Sequence[Array], Mapping[Variable, Array]]
 """Rows, stepped inputs and state of a run of updates."""
@@ -66,6 +66,8 @@ def _native(graph: Graph, gathered: int = 0, halt: int | None = None) -> Program
 EXECUTORS: dict[str, Executor] = {"native": _native, "numpy": NumpyProgram}
 CACHE_SIZE = 64
 """Kinds of arguments with programs kept, and programs of each; the oldest ones go first."""
+ALIKE = 4
+"""Recordings of one computation kept, which differ in what was read from Python."""
 
 
 def program(
@@ -94,12 +96,13 @@ def compile(function: Callable[..., Any], executor: str = "native") -> Compiled:
     arrays and Python numbers are run-time inputs, of which shape and dtype count: another learning
     rate records nothing anew. A list of plain numbers is one array. Flags, texts, None and other
     objects, modules and Variables among them, are fixed: another one is another recording. It is
-    recorded again, too, when what it read while recorded is not as it was: the mode of a module,
-    whether a Variable is trainable, the default dtype.
+    recorded again, too, when what it reads from Python is not as it was: numbers, objects and
+    functions around it (see ``graph.Watch``), the mode of a module, whether a Variable is
+    trainable, the default dtype. If that gives the same operations, the program is kept.
 
     What the function does beside its tensors (printing, changing Python objects) happens only while
-    it is recorded. Within a trace or under a tape the function itself is called. Methods can be
-    compiled: the object is then one more fixed argument.
+    it is recorded, so what it changes itself does not count. Within a trace or under a tape the
+    function itself is called. Methods can be compiled: the object is then one more fixed argument.
 
     Args:
         function: of tensors, arrays, numbers, other objects, and nests of them.
@@ -109,6 +112,7 @@ def compile(function: Callable[..., Any], executor: str = "native") -> Compiled:
         TraceError: the function branches on a tensor's value, or assigns a Variable it has made.
         ArgumentError: unknown executor.
 
+    >>> import numpy as np
     >>> from gradlab.graph import Variable
     >>> total = Variable(0.0)
     >>> @compile
@@ -123,8 +127,47 @@ def compile(function: Callable[..., Any], executor: str = "native") -> Compiled:
     return Compiled(function, executor)
 
 
+P = TypeVar("P")
+
+
+class Recordings(Generic[P]):
+    """What was made of the recordings of one function, each good for as long as its graph holds."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[Graph, P]] = []
+
+    def get(
+        self,
+        record: Callable[[], Graph],
+        make: Callable[[Graph], P],
+        arguments: Sequence[Tensor] = (),
+    ) -> P:
+        """What belongs to the function as it is now.
+
+        Args:
+            record: gives its graph.
+            make: gives what belongs to a graph; not called for one that is known.
+            arguments: what it is called with, see ``Graph.holds``.
+        """
+        for graph, made in reversed(self._known):
+            if graph.holds(arguments):
+                return made
+        recorded = record()
+        same = [made for graph, made in self._known if graph.matches(recorded)]
+        made = same[-1] if same else make(recorded)
+        others = [pair for pair in self._known if pair[1] is not made]
+        alike = [pair for pair in self._known if pair[1] is made]
+        self._known = [*others, *alike[1 - ALIKE :], (recorded, made)][-CACHE_SIZE:]
+        return made
+
+    def __len__(self) -> int:
+        return len({id(made) for _, made in self._known})
+
+
 class Compiled:
     """What ``compile`` gives: call it like the function."""
+
+    _unwatched = frozenset({"_programs"})
 
     def __init__(self, function: Callable[..., Any], executor: str) -> None:
         if executor not in EXECUTORS:
@@ -132,8 +175,18 @@ class Compiled:
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self.executor = executor
-        # For arguments of one kind several, each recorded when its guards found something else.
-        self._programs: OrderedDict[Any, list[Program]] = OrderedDict()
+        self._programs: OrderedDict[Any, Recordings[Program]] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_programs": OrderedDict()}  # made again when they are needed
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """What stands under its name in a module goes by the name, as a function does."""
+        name = getattr(self, "__qualname__", None)
+        found: Any = sys.modules.get(getattr(self, "__module__", ""))
+        for part in (name or "").split("."):
+            found = getattr(found, part, None)
+        return name if found is self else super().__reduce_ex__(protocol)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method of a class, with the object as first argument."""
@@ -141,7 +194,7 @@ class Compiled:
 
     def __repr__(self) -> str:
         name = getattr(self.function, "__name__", type(self.function).__name__)
-        count = sum(map(len, self._programs.values()))
+        count = sum(len(known) for known in self._programs.values())
         return (
             f"<compiled {name}: {count} program{'s' * (count != 1)} of executor {self.executor!r}>"
         )
@@ -153,12 +206,37 @@ class Compiled:
         ready, inputs = self._program(args, options)
         state = [variable.held.value for variable, _ in ready.graph.captured]
         outputs, assigned = ready.run(inputs, state)
-        for (variable, _), value in zip(ready.graph.assigned, assigned, strict=True):
-            # The caller may write to its arrays again, so what is kept is no view of them.
-            shared = any(np.may_share_memory(value, x) for x in inputs)
-            variable.assign(value if shared else Tensor(value))
-        pairs = zip(outputs, ready.graph.outputs, strict=True)
-        return rebuild(ready.graph.structure, iter([Tensor(x, y.weak) for x, y in pairs]))
+        if assigned:
+            with changing:
+                for (variable, _), value in zip(ready.graph.assigned, assigned, strict=True):
+                    variable.assign(Tensor(value))  # inputs are copies, or never written to
+        return _returned(ready.graph, outputs)
+
+    def run_from(
+        self, state: Mapping[Variable, Array], *args: Any, **options: Any
+    ) -> tuple[Any, dict[Variable, Array]]:
+        """Do what a call does from other values than the Variables hold, which they keep.
+
+        Args:
+            state: values of Variables; what the others hold serves for them.
+            args, options: of the call.
+
+        Returns:
+            What the call returns, and the new values of the Variables that it assigns.
+
+        >>> import numpy as np
+        >>> from gradlab.graph import Variable
+        >>> total = Variable(1.0)
+        >>> add = compile(lambda x: total.assign(total + x))
+        >>> add.run_from({total: np.float32(5)}, 2.0)[1][total], total
+        (array(7., dtype=float32), Variable(1.))
+        """
+        ready, inputs = self._program(args, options)
+        graph = ready.graph
+        values = [state.get(v, v.held.value) for v, _ in graph.captured]
+        outputs, assigned = ready.run(inputs, values)
+        new = zip((variable for variable, _ in graph.assigned), assigned, strict=True)
+        return _returned(graph, outputs), {v: x.astype(v.dtype, copy=False) for v, x in new}
 
     def graph(self, *args: Any, **options: Any) -> Graph:
         """The graph recorded for arguments of this kind."""
@@ -167,6 +245,7 @@ class Compiled:
     def program(self, *args: Any, **options: Any) -> Program:
         """The program for arguments of this kind; a native one tells what it does.
 
+        >>> import numpy as np
         >>> double = compile(lambda x: x * 2 + 1)
         >>> print(double.program(np.ones((2, 3), np.float32)).explain())
         kernel  does                 ops  bytes  threads  for
@@ -188,14 +267,18 @@ class Compiled:
         kinds = iter([(x.shape, x.dtype, x.weak) for x in moving])
         form = repr(rebuild(call, itertools.repeat(...)))
         key = (form, tuple(next(kinds) if _moves(x) else _identity(x) for x in parts))
-        programs = self._programs.get(key, [])
-        ready = next((known for known in programs if known.graph.holds(moving)), None)
-        if ready is None:
-            ready = program(self._trace(call, moving), self.executor)
-            self._programs[key] = [*programs, ready][-CACHE_SIZE:]
-        self._programs.move_to_end(key)
-        if len(self._programs) > CACHE_SIZE:
-            self._programs.popitem(last=False)
+        known = self._programs.get(key)
+        if known is None:
+            known = self._programs.setdefault(key, Recordings())
+        ready = known.get(
+            lambda: self._trace(call, moving), lambda graph: program(graph, self.executor), moving
+        )
+        try:
+            self._programs.move_to_end(key)
+            if len(self._programs) > CACHE_SIZE:
+                self._programs.popitem(last=False)
+        except KeyError:  # another thread has forgotten it
+            pass
         return ready, [x.value for x in moving]
 
     def _trace(self, call: Any, moving: list[Tensor]) -> Graph:
@@ -209,7 +292,8 @@ class Compiled:
 
         names = iter(_names(self.function, call))
         specs = [dataclasses.replace(s, name=s.name or next(names)) for s in map(Spec.of, moving)]
-        return trace(function, *specs)
+        fixed = [x for x in leaves(call) if not _moves(x)]
+        return trace(function, *specs, reads=(self.function, *fixed))
 
 
 def _names(function: Callable[..., Any], call: Any) -> list[str | None]:
@@ -233,6 +317,12 @@ def _names(function: Callable[..., Any], call: Any) -> list[str | None]:
     for name, x in [*itertools.zip_longest(known[: len(args)], args), *options.items()]:
         visit(name, x)
     return names
+
+
+def _returned(graph: Graph, outputs: list[Array]) -> Any:
+    """The nest that the function returned, of a program's outputs."""
+    pairs = zip(outputs, graph.outputs, strict=True)
+    return rebuild(graph.structure, iter([Tensor(x, y.weak) for x, y in pairs]))
 
 
 class _Itself:

@@ -14,6 +14,7 @@ from gradlab.errors import ArgumentError, DTypeError, ShapeError
 from gradlab.execute.compiled import Run, program
 from gradlab.graph import Graph, Tensor, Variable
 from gradlab.graph.dtypes import Array, DType
+from gradlab.graph.variable import changing
 
 LARGE = 1 << 20
 """Bytes from which on a Variable's array is worth not copying."""
@@ -96,8 +97,9 @@ class Loop:
             for variable in given:  # half done, they must not pass for results
                 state[variable].fill(np.nan if variable.dtype.kind == "f" else 0)
             raise
-        for variable, value in new.items():
-            variable.assign(Tensor(value))
+        with changing:
+            for variable, value in new.items():
+                variable.assign(Tensor(value))
         return emitted
 
     def run_from(
@@ -191,7 +193,8 @@ class Loop:
     def _held(self) -> dict[Variable, Array]:
         """What the Variables of the graph hold."""
         graph = self.program.graph
-        return {v: v.held.value for v, _ in (*graph.captured, *graph.assigned)}
+        with changing:
+            return {v: v.held.value for v, _ in (*graph.captured, *graph.assigned)}
 
     def _check_rows(self, data: Sequence[Array]) -> None:
         for number, (array, symbol) in enumerate(zip(data, self._gathered, strict=True)):

@@ -47,7 +47,7 @@ def simplify(graph: Graph) -> Graph:
             key = (node.op.name, tuple(id(x) for x in inputs), params, node.weak)
         if key not in known:
             fresh = Symbol(
-                node.trace,
+                node.recording,
                 node.shape,
                 node.dtype,
                 node.op,

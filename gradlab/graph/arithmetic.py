@@ -6,9 +6,8 @@ from gradlab.graph.elementwise import (
     HUGE,
     binary,
     elementwise,
-    floating,
+    float_operands,
     numeric_shape,
-    promote,
 )
 from gradlab.graph.op import Interval
 from gradlab.graph.tensor import Like, Tensor, apply, as_tensor
@@ -105,10 +104,16 @@ def divide(x: Like, y: Like) -> Tensor:
     >>> divide([1, 3], 2)
     tensor([0.5, 1.5])
     """
-    x, y = promote(x, y)
-    if x.dtype.kind != "f":
-        x, y = promote(floating(x), floating(y))
-    return apply(DIVIDE, (x, y))
+    return apply(DIVIDE, float_operands(x, y))
+
+
+def reciprocal(x: Like) -> Tensor:
+    """Reciprocal, 1/x; integers give floats.
+
+    >>> reciprocal([2, 4])
+    tensor([0.5 , 0.25])
+    """
+    return divide(1, x)
 
 
 def negative(x: Like) -> Tensor:

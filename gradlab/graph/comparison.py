@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import overload
+
 import numpy as np
 
+from gradlab.errors import ArgumentError, ShapeError, TraceError
 from gradlab.graph.dtypes import BOOL, FLOAT64, UINT64
 from gradlab.graph.elementwise import (
     HUGE,
@@ -17,7 +21,7 @@ from gradlab.graph.elementwise import (
 )
 from gradlab.graph.op import Interval, Op
 from gradlab.graph.shaping import cast
-from gradlab.graph.tensor import Like, Tensor, apply, as_tensor
+from gradlab.graph.tensor import Like, Symbol, Tensor, apply, as_tensor
 
 
 def _comparison(name: str, ufunc: str, formula: str, inputs: int = 2) -> Op:
@@ -186,12 +190,27 @@ WHERE = elementwise(
 )
 
 
-def where(condition: Like, x: Like, y: Like) -> Tensor:
+@overload
+def where(condition: Like, x: Like, y: Like) -> Tensor: ...
+@overload
+def where(condition: Like) -> tuple[Tensor, ...]: ...
+def where(
+    condition: Like, x: Like | None = None, y: Like | None = None
+) -> Tensor | tuple[Tensor, ...]:
     """x where the condition holds, else y; what is not chosen gets adjoint 0, even if NaN.
+
+    With a condition alone, the places where it holds (see ``nonzero``).
+
+    Raises:
+        ArgumentError: x without y.
 
     >>> where([True, False], 1.0, [2.0, 3.0])
     tensor([1., 3.])
     """
+    if x is None and y is None:
+        return nonzero(condition)
+    if x is None or y is None:
+        raise ArgumentError("where takes a condition alone, or with both x and y")
     condition = as_tensor(condition)
     if condition.dtype != BOOL:
         condition = not_equal(condition, 0)
@@ -199,3 +218,45 @@ def where(condition: Like, x: Like, y: Like) -> Tensor:
     result = apply(WHERE, (condition, x, y))
     result.weak = x.weak and y.weak
     return result
+
+
+def select(conditions: Sequence[Like], choices: Sequence[Like], default: Like = 0) -> Tensor:
+    """For each place the first choice whose condition holds there, else the default.
+
+    Raises:
+        ArgumentError: not as many choices as conditions.
+
+    >>> select([[True, False, False], [True, True, False]], [1.0, 2.0], 3.0)
+    tensor([1., 2., 3.])
+    """
+    if len(conditions) != len(choices):
+        raise ArgumentError(
+            f"select needs a choice for each condition, got {len(conditions)} conditions and "
+            f"{len(choices)} choices"
+        )
+    result = as_tensor(default)
+    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+        result = where(condition, choice, result)
+    return result
+
+
+def nonzero(x: Like) -> tuple[Tensor, ...]:
+    """Places of the elements other than 0: for each axis their numbers along it.
+
+    Raises:
+        TraceError: x is traced, so that nobody knows how many there are.
+        ShapeError: x has no axes.
+
+    >>> nonzero([[0, 3], [5, 0]])
+    (tensor([0, 1]), tensor([1, 0]))
+    """
+    x = as_tensor(x)
+    if isinstance(x, Symbol):
+        raise TraceError(
+            f"how many elements of {x!r} are not 0 is unknown while a function is recorded, and so "
+            "is the shape of what nonzero and boolean masks give: write "
+            "gradlab.where(condition, a, b) instead"
+        )
+    if x.ndim == 0:
+        raise ShapeError("nonzero needs at least one axis, got shape ()")
+    return tuple(Tensor(places) for places in np.nonzero(x.value))

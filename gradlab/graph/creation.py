@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gradlab.errors import ArgumentError, ShapeError
+from gradlab.graph.comparison import where
 from gradlab.graph.dtypes import DType, check_dtype, default_dtype
+from gradlab.graph.elementwise import float_operands
 from gradlab.graph.op import Shape
-from gradlab.graph.shaping import astype, broadcast_to
+from gradlab.graph.shaping import astype, broadcast_to, moveaxis
 from gradlab.graph.tensor import Like, Tensor, as_tensor
 
 
@@ -93,6 +95,46 @@ def arange(
     if dtype is None:
         dtype = default_dtype() if numbers.dtype.kind == "f" else np.int64
     return Tensor(numbers.astype(check_dtype(dtype)))
+
+
+def linspace(
+    start: Like,
+    stop: Like,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: npt.DTypeLike | None = None,
+    axis: int = 0,
+) -> Tensor:
+    """Numbers at equal distances from ``start`` to ``stop``.
+
+    Args:
+        start, stop: first and last number, or tensors of them, which gradients flow through.
+        num: how many numbers, 0 or more.
+        endpoint: whether ``stop`` is one of them.
+        dtype: that of start and stop if not given, the default dtype for Python numbers; floats for
+            a dtype of whole numbers are rounded down.
+        axis: where the new axis is in the result.
+
+    Raises:
+        ArgumentError: a negative ``num``.
+
+    >>> linspace(0, 1, 5)
+    tensor([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    """
+    if num < 0:
+        raise ArgumentError(f"linspace makes 0 or more numbers, got num={num}")
+    start, stop = float_operands(start, stop)
+    gaps = max(num - 1 if endpoint else num, 1)
+    distance = stop - start
+    steps = np.arange(num, dtype=distance.dtype).reshape(-1, *(1,) * distance.ndim)
+    numbers = start + distance / gaps * steps
+    if endpoint and num > 1:
+        numbers = where(steps == gaps, stop, numbers)
+    numbers = moveaxis(numbers, 0, axis)
+    if dtype is None:
+        return astype(numbers, default_dtype() if distance.weak else numbers.dtype)
+    whole = check_dtype(dtype).kind in "iu"
+    return astype(numbers // 1 if whole else numbers, dtype)
 
 
 def _chosen(dtype: npt.DTypeLike | None) -> DType:

@@ -100,6 +100,12 @@ def promote(x: Like, y: Like) -> tuple[Tensor, Tensor]:
     return cast(x, dtype), cast(y, dtype)
 
 
+def float_operands(x: Like, y: Like) -> tuple[Tensor, Tensor]:
+    """Both operands as tensors of the floating dtype in which they meet."""
+    x, y = promote(x, y)
+    return (x, y) if x.dtype.kind == "f" else promote(floating(x), floating(y))
+
+
 def fits_dtype(number: Tensor, dtype: DType) -> bool:
     """Whether a Python number can take a dtype of whole numbers: -1 and 300 are no uint8.
 
@@ -108,5 +114,5 @@ def fits_dtype(number: Tensor, dtype: DType) -> bool:
     if number.dtype.kind not in "iu" or dtype.kind not in "iu":
         return True
     if isinstance(number, Symbol):
-        return np.can_cast(number.dtype, dtype) or number.trace.fits(number, dtype)
+        return np.can_cast(number.dtype, dtype) or number.recording.fits(number, dtype)
     return fits(number.value, dtype)

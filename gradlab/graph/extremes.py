@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradlab.graph.comparison import equal, greater, less, where
-from gradlab.graph.elementwise import HUGE, binary, elementwise
-from gradlab.graph.op import Interval, Kink
+import numpy as np
+
+from gradlab.graph.comparison import equal, greater, isnan, less, where
+from gradlab.graph.elementwise import HUGE, INF, binary, elementwise, promote
+from gradlab.graph.op import Interval, Kink, Op
 from gradlab.graph.rounding import sign
 from gradlab.graph.shaping import astype
 from gradlab.graph.tensor import Like, Tensor, apply, as_tensor
@@ -88,6 +90,29 @@ def minimum(x: Like, y: Like) -> Tensor:
     return binary(MINIMUM, x, y)
 
 
+def fmax(x: Like, y: Like) -> Tensor:
+    """The larger of x and y, as ``maximum``, but a number wins over NaN, whose adjoint is 0.
+
+    >>> fmax([1.0, float("nan")], [3.0, 2.0])
+    tensor([3., 2.])
+    """
+    return _of_numbers(MAXIMUM, x, y)
+
+
+def fmin(x: Like, y: Like) -> Tensor:
+    """The smaller of x and y, as ``minimum``, but a number wins over NaN, whose adjoint is 0.
+
+    >>> fmin([1.0, float("nan")], [3.0, 2.0])
+    tensor([1., 2.])
+    """
+    return _of_numbers(MINIMUM, x, y)
+
+
+def _of_numbers(op: Op, x: Like, y: Like) -> Tensor:
+    x, y = promote(x, y)
+    return where(isnan(y), x, where(isnan(x), y, apply(op, (x, y))))
+
+
 def clip(x: Like, low: Like | None = None, high: Like | None = None) -> Tensor:
     """x kept within [low, high]; the derivative by x is 1 inside and at the bounds, 0 outside.
 
@@ -100,3 +125,24 @@ def clip(x: Like, low: Like | None = None, high: Like | None = None) -> Tensor:
     if high is not None:
         x = where(greater(x, high), high, x)
     return x
+
+
+def nan_to_num(
+    x: Like, nan: Like = 0.0, posinf: Like | None = None, neginf: Like | None = None
+) -> Tensor:
+    """x with finite numbers in place of NaN, ∞ and −∞, for which the adjoint of x is 0.
+
+    Args:
+        x: any numbers; whole ones are finite.
+        nan, posinf, neginf: what stands in; by default 0 and the largest and smallest of the dtype.
+
+    >>> nan_to_num([1.0, float("nan"), float("inf")], posinf=9.0)
+    tensor([1., 0., 9.])
+    """
+    x = as_tensor(x)
+    if x.dtype.kind != "f":
+        return x
+    top = float(np.finfo(x.dtype).max)
+    x = where(equal(x, INF), top if posinf is None else posinf, x)
+    x = where(equal(x, -INF), -top if neginf is None else neginf, x)
+    return where(isnan(x), nan, x)

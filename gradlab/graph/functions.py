@@ -24,7 +24,7 @@ from gradlab.graph.elementwise import (
     INF,
     elementwise,
     fits_dtype,
-    floating,
+    float_operands,
     promote,
     unary,
 )
@@ -186,7 +186,7 @@ def pow(x: Like, y: Like) -> Tensor:
         return sqrt(x)
     base, exponent = promote(x, y)
     if base.dtype.kind != "f" and not _is_natural(y):
-        base, exponent = promote(floating(base), floating(exponent))
+        base, exponent = float_operands(base, exponent)
     return square(base) if number == 2 else apply(POW, (base, exponent))
 
 

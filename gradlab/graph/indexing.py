@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradlab.errors import DTypeError, ShapeError
-from gradlab.graph.comparison import equal, where
+from gradlab.graph.comparison import equal, nonzero, where
 from gradlab.graph.dtypes import BOOL, INT64, DType, default_dtype
 from gradlab.graph.op import Op, PerInput, Shape, declare
 from gradlab.graph.shaping import astype, expand_dims, normalize_axis
@@ -111,23 +111,27 @@ INDEX_ADD = declare(
 
 
 def index(x: Like, key: Any) -> Tensor:
-    """Elements by position, as NumPy does: integers, slices, ``...``, ``None`` and integer arrays.
+    """Elements by position, as NumPy does: integers, slices, ``...``, ``None``, arrays and masks.
 
-    Indices are wrapped once if negative. Elements picked twice get both adjoints.
+    Indices are wrapped once if negative. Elements picked twice get both adjoints. A boolean mask
+    has the lengths of the axes that it stands for, and picks where it is True; what is to be
+    replaced there is ``where(mask, new, x)``.
 
     Raises:
-        ShapeError: too many indices, or one out of range.
-        DTypeError: a boolean mask (its result has no static shape: use ``where``), or floats.
+        ShapeError: too many indices, one out of range, or a mask of other lengths.
+        DTypeError: floats.
+        TraceError: a traced mask, whose result has an unknown shape: use ``where``.
 
-    >>> index([1.0, 2.0, 3.0], [2, 0, 0])
-    tensor([3., 1., 1.])
+    >>> index([1.0, 2.0, 3.0], [2, 0, 0]), index([1.0, 2.0, 3.0], [True, False, True])
+    (tensor([3., 1., 1.]), tensor([1., 3.]))
     """
     x = as_tensor(x)
     template, arrays = _template(x, key)
     try:
         return apply(INDEX, (x, *arrays), {"key": template})
     except IndexError as error:
-        raise ShapeError(f"cannot index shape {x.shape}: {error}") from None
+        label = f"{x.name!r} of shape" if x.name else "shape"
+        raise ShapeError(f"cannot index {label} {x.shape}: {error}") from None
 
 
 def index_add(shape: Shape, key: Any, values: Like) -> Tensor:
@@ -182,18 +186,50 @@ def _template(x: Tensor, key: Any) -> tuple[Key, tuple[Tensor, ...]]:
             template.append(int(item))
         else:
             picked = as_tensor(item)
-            if picked.dtype == BOOL:
-                raise DTypeError(
-                    "a boolean mask gives a result of unknown shape; "
-                    "write gradlab.where(mask, x, 0) instead"
-                )
+            if picked.dtype == BOOL and picked.ndim:
+                return _template(x, _without_masks(items, x.shape))
             if picked.size == 0:  # an empty list counts as floats
                 picked = astype(picked, INT64)
             if picked.dtype.kind not in "iu":
-                raise DTypeError(f"indices must be whole numbers, got {picked.dtype}")
+                raise DTypeError(
+                    f"indices must be whole numbers or a mask with axes, got {picked.dtype}"
+                )
             template.append(TAKE)
             arrays.append(picked)
     return tuple(template), tuple(arrays)
+
+
+def _without_masks(items: tuple[Any, ...], shape: Shape) -> tuple[Any, ...]:
+    """The parts of a key with the places where a mask is True in place of that mask."""
+    parts: list[Any] = []
+    masks = [_as_mask(item) for item in items]
+    used = sum(
+        0 if item is None or item is Ellipsis else 1 if mask is None else mask.ndim
+        for item, mask in zip(items, masks, strict=True)
+    )
+    axis = 0
+    for item, mask in zip(items, masks, strict=True):
+        if mask is None:
+            parts.append(item)
+            axis += len(shape) - used if item is Ellipsis else item is not None
+            continue
+        lengths = shape[axis : axis + mask.ndim]
+        if lengths != mask.shape:
+            raise ShapeError(
+                f"a mask of shape {mask.shape} does not fit lengths {lengths} of shape {shape}, "
+                f"from axis {axis} on"
+            )
+        parts += nonzero(mask)
+        axis += mask.ndim
+    return tuple(parts)
+
+
+def _as_mask(item: Any) -> Tensor | None:
+    """A part of a key as a tensor, if it is a mask."""
+    if item is None or item is Ellipsis or isinstance(item, slice):
+        return None
+    picked = as_tensor(item)
+    return picked if picked.dtype == BOOL and picked.ndim else None
 
 
 def _triangle(x: Like, lower: bool, k: int) -> Tensor:

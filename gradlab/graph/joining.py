@@ -18,6 +18,7 @@ from gradlab.graph.shaping import (
     flatten,
     normalize_axis,
     reshape,
+    swapaxes,
 )
 from gradlab.graph.tensor import Like, Tensor, apply, as_tensor
 
@@ -123,6 +124,43 @@ def flip(x: Like, axis: Axis = None) -> Tensor:
     x = as_tensor(x)
     places = normalize_axis(axis, x.ndim)
     return x[tuple(slice(None, None, -1 if i in places else None) for i in range(x.ndim))]
+
+
+def flipud(x: Like) -> Tensor:
+    """Upside down: in reverse order along the first axis.
+
+    >>> flipud([[1], [2]])
+    tensor([[2],
+            [1]])
+    """
+    return flip(x, 0)
+
+
+def fliplr(x: Like) -> Tensor:
+    """Left to right: in reverse order along the second axis.
+
+    >>> fliplr([[1, 2]])
+    tensor([[2, 1]])
+    """
+    return flip(x, 1)
+
+
+def rot90(x: Like, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
+    """Turned k times by 90 degrees, from the first of two axes towards the second.
+
+    Raises:
+        ShapeError: the axes are the same or out of range.
+
+    >>> rot90([[1, 2], [3, 4]])
+    tensor([[2, 4],
+            [1, 3]])
+    """
+    x = as_tensor(x)
+    normalize_axis(axes, x.ndim)
+    first, second = axes
+    if k % 2 == 0:
+        return flip(x, axes) if k % 4 else x
+    return flip(swapaxes(x, first, second), first if k % 4 == 1 else second)
 
 
 def roll(x: Like, shift: int, axis: int) -> Tensor:

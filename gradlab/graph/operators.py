@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -82,6 +82,12 @@ class Operators(Conversions):
     def __rmod__(self, other: Like) -> Tensor:
         return graph.remainder(other, self)
 
+    def __divmod__(self, other: Like) -> tuple[Tensor, Tensor]:
+        return graph.divmod(self, other)
+
+    def __rdivmod__(self, other: Like) -> tuple[Tensor, Tensor]:
+        return graph.divmod(other, self)
+
     def __pow__(self, other: Like) -> Tensor:
         return graph.pow(self, other)
 
@@ -102,6 +108,9 @@ class Operators(Conversions):
 
     def __abs__(self) -> Tensor:
         return graph.abs(self)
+
+    def __round__(self, decimals: int | None = None) -> Tensor:
+        return graph.round(self, decimals or 0)
 
     def __eq__(self, other: Like) -> Tensor:  # type: ignore[override]
         return NotImplemented if other is None else graph.equal(self, other)
@@ -190,9 +199,83 @@ class Operators(Conversions):
         """See ``gradlab.std``."""
         return graph.std(self, axis, keepdims, correction)
 
+    def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """See ``gradlab.any``."""
+        return graph.any(self, axis, keepdims)
+
+    def all(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """See ``gradlab.all``."""
+        return graph.all(self, axis, keepdims)
+
+    def norm(self, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:
+        """See ``gradlab.norm``."""
+        return graph.norm(self, axis, keepdims, ord)
+
     def argmax(self, axis: int | None = None) -> Tensor:
         """See ``gradlab.argmax``."""
         return graph.argmax(self, axis)
+
+    def argmin(self, axis: int | None = None) -> Tensor:
+        """See ``gradlab.argmin``."""
+        return graph.argmin(self, axis)
+
+    def argsort(self, axis: int = -1) -> Tensor:
+        """See ``gradlab.argsort``."""
+        return graph.argsort(self, axis)
+
+    def sort(self, axis: int = -1) -> Tensor:
+        """See ``gradlab.sort``; a new tensor, as a tensor never changes."""
+        return graph.sort(self, axis)
+
+    def cumsum(self, axis: int | None = None) -> Tensor:
+        """See ``gradlab.cumsum``; without an axis of all elements in their order, as in NumPy."""
+        return graph.cumsum(graph.ravel(self) if axis is None else self, axis or 0)
+
+    def take(self, indices: Like, axis: int | None = None) -> Tensor:
+        """See ``gradlab.take``; without an axis of all elements in their order, as in NumPy."""
+        return graph.take(graph.ravel(self) if axis is None else self, indices, axis or 0)
+
+    def clip(self, min: Like | None = None, max: Like | None = None) -> Tensor:
+        """See ``gradlab.clip``."""
+        return graph.clip(self, min, max)
+
+    def round(self, decimals: int = 0) -> Tensor:
+        """See ``gradlab.round``."""
+        return graph.round(self, decimals)
+
+    def nonzero(self) -> tuple[Tensor, ...]:
+        """See ``gradlab.nonzero``."""
+        return graph.nonzero(self)
+
+    def dot(self, other: Like) -> Tensor:
+        """See ``gradlab.dot``."""
+        return graph.dot(self, other)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        """See ``gradlab.diagonal``."""
+        return graph.diagonal(self, offset, axis1, axis2)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        """See ``gradlab.matrix_trace``."""
+        return graph.matrix_trace(self, offset, axis1, axis2)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """Axes in another order, by default reversed, as in NumPy; see ``gradlab.permute_dims``."""
+        if not axes or axes == (None,):
+            return self.T
+        return graph.permute_dims(self, axes[0] if isinstance(axes[0], tuple | list) else axes)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        """See ``gradlab.swapaxes``."""
+        return graph.swapaxes(self, axis1, axis2)
+
+    def repeat(self, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+        """See ``gradlab.repeat``."""
+        return graph.repeat(self, repeats, axis)
+
+    def ravel(self) -> Tensor:
+        """See ``gradlab.ravel``."""
+        return graph.ravel(self)
 
     def squeeze(self, axis: Axis = None) -> Tensor:
         """See ``gradlab.squeeze``."""

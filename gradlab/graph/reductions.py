@@ -7,7 +7,7 @@ import math
 from gradlab.errors import ArgumentError, ShapeError
 from gradlab.graph.arithmetic import square
 from gradlab.graph.comparison import equal, greater, not_equal
-from gradlab.graph.dtypes import INT64, DType
+from gradlab.graph.dtypes import BOOL, INT64, DType
 from gradlab.graph.elementwise import floating
 from gradlab.graph.extremes import abs
 from gradlab.graph.functions import exp, sqrt
@@ -20,6 +20,7 @@ from gradlab.graph.shaping import (
     cast,
     normalize_axis,
     permute_dims,
+    place_of,
     reshape,
 )
 from gradlab.graph.summation import block_sum
@@ -256,6 +257,36 @@ def cumsum(x: Like, axis: int = -1) -> Tensor:
     x = _counted(x)
     (place,) = normalize_axis(axis, x.ndim)
     return apply(CUMSUM, (x,), {"axis": place})
+
+
+def diff(
+    x: Like, n: int = 1, axis: int = -1, prepend: Like | None = None, append: Like | None = None
+) -> Tensor:
+    """Differences of neighbors along an axis, n times over; of booleans, whether they differ.
+
+    Args:
+        x: at least one axis.
+        n: how often differences are taken, 0 or more.
+        axis: along which the neighbors are.
+        prepend, append: values before and after x along the axis; a number stands for one of them.
+
+    >>> diff([1.0, 2.0, 4.0])
+    tensor([1., 2.])
+    """
+    x = as_tensor(x)
+    if n < 0:
+        raise ArgumentError(f"diff is taken 0 or more times, got n={n}")
+    place = place_of(axis, x.ndim)
+    before = (slice(None),) * place
+    one = (*x.shape[:place], 1, *x.shape[place + 1 :])
+    ends = [None if e is None else as_tensor(e) for e in (prepend, append)]
+    first, last = (e if e is None or e.ndim else broadcast_to(e, one) for e in ends)
+    if n and (first is not None or last is not None):
+        x = concat([part for part in (first, x, last) if part is not None], place)
+    for _ in range(n):
+        high, low = x[(*before, slice(1, None))], x[(*before, slice(None, -1))]
+        x = not_equal(high, low) if x.dtype == BOOL else high - low
+    return x
 
 
 def norm(x: Like, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gradlab.errors import ArgumentError
 from gradlab.graph.comparison import less, where
 from gradlab.graph.creation import zeros_like
 from gradlab.graph.elementwise import HUGE, elementwise, numeric_shape, promote
@@ -108,14 +109,28 @@ def trunc(x: Like) -> Tensor:
     return where(less(x, 0), ceil(x), floor(x)) if x.dtype.kind == "f" else x
 
 
-def round(x: Like) -> Tensor:
-    """Nearest whole number, of two equally near the even one; its derivative is 0.
+def round(x: Like, decimals: int = 0) -> Tensor:
+    """Nearest number of so many decimals, of two equally near the even one; its derivative is 0.
 
-    >>> round([1.6, 2.5, -1.5])
-    tensor([ 2.,  2., -2.])
+    Args:
+        x: numbers; whole ones stay as they are.
+        decimals: places after the point; negative for tens, hundreds, ... of floats.
+
+    Raises:
+        ArgumentError: whole numbers with negative decimals.
+
+    >>> round([1.6, 2.5, -1.5]), round([0.126], 2)
+    (tensor([ 2.,  2., -2.]), tensor([0.13]))
     """
     x = as_tensor(x)
-    return apply(ROUND, (x,)) if x.dtype.kind == "f" else x
+    if x.dtype.kind != "f":
+        if decimals < 0:
+            raise ArgumentError(f"round to {decimals} decimals takes floats, got {x.dtype}")
+        return x
+    if decimals == 0:
+        return apply(ROUND, (x,))
+    scale = 10.0 ** abs(decimals)
+    return round(x * scale) / scale if decimals > 0 else round(x / scale) * scale
 
 
 def floor_divide(x: Like, y: Like) -> Tensor:
@@ -140,6 +155,15 @@ def remainder(x: Like, y: Like) -> Tensor:
     tensor([3, 1])
     """
     return _whole_quotient(REMAINDER, x, y)
+
+
+def divmod(x: Like, y: Like) -> tuple[Tensor, Tensor]:
+    """Whole quotient and remainder, as Python's ``divmod``.
+
+    >>> divmod([7, -7], 4)
+    (tensor([ 1, -2]), tensor([3, 1]))
+    """
+    return floor_divide(x, y), remainder(x, y)
 
 
 def _whole_quotient(op: Op, x: Like, y: Like) -> Tensor:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,12 @@ def normalize_axis(axis: Axis, ndim: int) -> tuple[int, ...]:
     if len(set(positive)) < len(positive):
         raise ShapeError(f"axis {axis} names the same axis twice")
     return positive
+
+
+def place_of(axis: int, ndim: int) -> int:
+    """One axis as a non-negative number; ShapeError if it is out of range."""
+    (place,) = normalize_axis(axis, ndim)
+    return place
 
 
 # --- casts and cuts ---------------------------------------------------------------------------
@@ -250,6 +256,41 @@ def matrix_transpose(x: Like) -> Tensor:
     return apply(PERMUTE_DIMS, (x,), {"axes": (*range(n - 2), n - 1, n - 2) if n > 2 else (1, 0)})
 
 
+def swapaxes(x: Like, axis1: int, axis2: int) -> Tensor:
+    """Two axes exchanged.
+
+    >>> swapaxes([[[1, 2]]], 0, 2).shape
+    (2, 1, 1)
+    """
+    x = as_tensor(x)
+    order = list(range(x.ndim))
+    a, b = place_of(axis1, x.ndim), place_of(axis2, x.ndim)
+    order[a], order[b] = b, a
+    return permute_dims(x, order)
+
+
+def moveaxis(x: Like, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """Some axes at other places, and the rest in their order.
+
+    Raises:
+        ShapeError: an axis out of range or twice, or other places than axes.
+
+    >>> moveaxis([[[1, 2]]], -1, 0).shape
+    (2, 1, 1)
+    """
+    x = as_tensor(x)
+    axes, places = (
+        [place_of(a, x.ndim) for a in ([part] if isinstance(part, int) else part)]
+        for part in (source, destination)
+    )
+    if len({*axes}) != len(axes) or len({*places}) != len(axes) or len(places) != len(axes):
+        raise ShapeError(f"cannot move axes {source} to {destination}: give as many, each once")
+    order = [a for a in range(x.ndim) if a not in axes]
+    for place, axis in sorted(zip(places, axes, strict=True)):
+        order.insert(place, axis)
+    return permute_dims(x, order)
+
+
 def broadcast_to(x: Like, shape: Sequence[int]) -> Tensor:
     """Repeated to a larger shape, by NumPy's broadcasting rule.
 
@@ -298,3 +339,60 @@ def flatten(x: Like, start: int = 0) -> Tensor:
     """
     x = as_tensor(x)
     return reshape(x, (*x.shape[:start], math.prod(x.shape[start:])))
+
+
+def ravel(x: Like) -> Tensor:
+    """All axes made into one.
+
+    >>> ravel([[1, 2], [3, 4]])
+    tensor([1, 2, 3, 4])
+    """
+    return flatten(x)
+
+
+@overload
+def atleast_1d(x: Like, /) -> Tensor: ...
+@overload
+def atleast_1d(*tensors: Like) -> tuple[Tensor, ...]: ...
+def atleast_1d(*tensors: Like) -> Tensor | tuple[Tensor, ...]:
+    """With an axis, if there is none; of several tensors a tuple.
+
+    >>> atleast_1d(1.0).shape
+    (1,)
+    """
+    return _each(tensors, lambda x: x if x.ndim else reshape(x, (1,)))
+
+
+@overload
+def atleast_2d(x: Like, /) -> Tensor: ...
+@overload
+def atleast_2d(*tensors: Like) -> tuple[Tensor, ...]: ...
+def atleast_2d(*tensors: Like) -> Tensor | tuple[Tensor, ...]:
+    """With axes in front, if there are fewer than two; of several tensors a tuple.
+
+    >>> atleast_2d([1, 2]).shape
+    (1, 2)
+    """
+    return _each(tensors, lambda x: x if x.ndim > 1 else reshape(x, (1, x.size)))
+
+
+@overload
+def atleast_3d(x: Like, /) -> Tensor: ...
+@overload
+def atleast_3d(*tensors: Like) -> tuple[Tensor, ...]: ...
+def atleast_3d(*tensors: Like) -> Tensor | tuple[Tensor, ...]:
+    """With axes around, if there are fewer than three; of several tensors a tuple.
+
+    A vector of n gets shape (1, n, 1), a matrix (m, n, 1).
+
+    >>> atleast_3d([1, 2]).shape
+    (1, 2, 1)
+    """
+    return _each(tensors, lambda x: x if x.ndim > 2 else reshape(x, (*atleast_2d(x).shape, 1)))
+
+
+def _each(
+    tensors: Sequence[Like], change: Callable[[Tensor], Tensor]
+) -> Tensor | tuple[Tensor, ...]:
+    changed = tuple(change(as_tensor(x)) for x in tensors)
+    return changed[0] if len(changed) == 1 else changed

@@ -129,16 +129,16 @@ class Symbol(Tensor):
     """A tensor inside a trace: it has a shape and a dtype, but no value.
 
     Attributes:
-        trace: the recording that it belongs to.
+        recording: the trace that it belongs to.
         example: of a weak whole number, the one that it stands for while it is recorded.
     """
 
-    trace: Trace
+    recording: Trace
     example: Array | None = None
 
     def __init__(
         self,
-        trace: Trace,
+        recording: Trace,
         shape: Shape,
         dtype: DType,
         op: Op | None = None,
@@ -147,7 +147,7 @@ class Symbol(Tensor):
         weak: bool = False,
         name: str | None = None,
     ) -> None:
-        self.trace = trace
+        self.recording = recording
         self.shape = shape
         self.dtype = dtype
         self.op = op
@@ -280,6 +280,8 @@ def constant(data: Like, dtype: npt.DTypeLike | None = None) -> Tensor:
         array = array.astype(check_dtype(dtype), copy=False)
     elif array.dtype.kind == "f" and not hasattr(data, "dtype"):
         array = array.astype(default_dtype(), copy=False)
+    if active.trace is not None and isinstance(data, np.ndarray):
+        active.trace.note(data, array)
     return Tensor(array)
 
 

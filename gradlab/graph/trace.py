@@ -24,6 +24,7 @@ from gradlab.graph.tensor import (
 )
 from gradlab.graph.tree import leaves, map_leaves, rebuild
 from gradlab.graph.variable import Variable
+from gradlab.graph.watch import COPIED, Watch
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Graph:
         captured: Variables read (state in), each with the symbol that stands for its value.
         assigned: Variables assigned (state out), each with its new value.
         structure: the nest that the function returned.
-        guards: what the function read beside tensors, and what it found (see ``guard``).
+        guards: what the function read beside tensors, and what it found (see ``guard``, ``Watch``).
         numbers: which Python integers among the arguments fit which dtypes.
 
     Inputs of nodes that are no symbols are constants.
@@ -115,6 +116,57 @@ class Graph:
         """
         return all(read() == found for read, found in self.guards) and all(
             number.holds(arguments) for number in self.numbers
+        )
+
+    def matches(self, other: Graph) -> bool:
+        """Whether another graph is the same computation, on the same Variables.
+
+        >>> graphs = [trace(lambda x: x * scale, Spec()) for scale in (2.0, 2.0, 3.0)]
+        >>> graphs[0].matches(graphs[1]), graphs[0].matches(graphs[2])
+        (True, False)
+        """
+        twins: dict[int, Tensor] = {}
+
+        def alike(a: Tensor, b: Tensor) -> bool:
+            """Whether two tensors are at the same place, or the same constants."""
+            if id(a) in twins:
+                return twins[id(a)] is b
+            if isinstance(a, Symbol) or isinstance(b, Symbol):
+                return False
+            if _kind(a) != _kind(b) or a.weak != b.weak:
+                return False
+            return a.value is b.value or bool(a.value.tobytes() == b.value.tobytes())
+
+        def start(a: Tensor, b: Tensor) -> bool:
+            """Take two symbols for one another, if they can stand for the same."""
+            twins[id(a)] = b
+            return _kind(a) == _kind(b) and a.weak == b.weak and a.name == b.name
+
+        def step(a: Symbol, b: Symbol) -> bool:
+            """Whether two nodes apply the same op to the same inputs."""
+            return (
+                a.op is b.op
+                and len(a.inputs) == len(b.inputs)
+                and all(map(alike, a.inputs, b.inputs))
+                and _equal(a.params, b.params)
+                and start(a, b)
+            )
+
+        ours, others = (
+            (len(g.nodes), len(g.inputs), [id(v) for v, _ in (*g.captured, *g.assigned)])
+            for g in (self, other)
+        )
+        symbols = ((*g.inputs, *(s for _, s in g.captured)) for g in (self, other))
+        ends = ((*g.outputs, *(x for _, x in g.assigned)) for g in (self, other))
+        forms = (map_leaves(lambda x: None, g.structure) for g in (self, other))
+        return (
+            ours == others
+            and len(self.captured) == len(other.captured)
+            and all(map(start, *symbols))
+            and all(map(step, self.nodes, other.nodes))
+            and len(self.outputs) == len(other.outputs)
+            and all(map(alike, *ends))
+            and _equal(*forms)
         )
 
     def __str__(self) -> str:
@@ -186,12 +238,26 @@ def _kind(x: Tensor) -> str:
     return f"{x.dtype}({', '.join(map(str, x.shape))})"
 
 
+def _equal(a: Any, b: Any) -> bool:
+    """Whether parameters of an op are the same; of what tells by itself only if it says so."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_equal(a[k], b[k]) for k in a)
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    if isinstance(a, np.ndarray):
+        return bool(np.array_equal(a, b)) and a.dtype == b.dtype
+    return a is b or (a == b) is True
+
+
 class Trace:
     """A recording in progress: the operations so far, and the variables read and assigned.
 
     Attributes:
         nodes, captured, assigned, guards: as of the ``Graph`` to be.
         created: Variables made since it began.
+        constants: large arrays that became constants, each with its copy.
     """
 
     def __init__(self) -> None:
@@ -202,6 +268,7 @@ class Trace:
         self.numbers: list[Fit] = []
         self.arguments: tuple[Symbol, ...] = ()
         self.created: set[Variable] = set()
+        self.constants: list[tuple[Any, Any]] = []
 
     @property
     def recording(self) -> Trace:
@@ -213,7 +280,7 @@ class Trace:
         symbolic = False
         for x in inputs:
             if isinstance(x, Symbol):
-                if x.trace is not self:
+                if x.recording is not self:
                     raise TraceError(
                         f"{x!r} belongs to a trace that has ended or is not the innermost: return "
                         "it from the traced function instead of keeping it"
@@ -227,6 +294,11 @@ class Trace:
         symbol = Symbol(self, tuple(spec.shape), dtype, weak=spec.weak, name=spec.name)
         symbol.example = spec.example
         return symbol
+
+    def note(self, array: Any, copy: Any) -> None:
+        """Take note that an array of the user's became a constant."""
+        if array.nbytes > COPIED and array.flags.writeable:
+            self.constants.append((array, copy))
 
     def emit(self, op: Op, inputs: tuple[Tensor, ...], params: Params) -> Symbol:
         """Note an operation down."""
@@ -284,6 +356,37 @@ class Trace:
         self.assigned[variable] = new
 
 
+class _Kept(Trace):
+    """Operations are done at once, and what is assigned to Variables is kept here."""
+
+    def read(self, variable: Variable) -> Tensor:
+        """The present value."""
+        return self.assigned.get(variable, variable.held)
+
+    def assign(self, variable: Variable, value: Tensor) -> None:
+        """Take note of a new value."""
+        self.created.discard(variable)  # eager code may make Variables wherever it likes
+        super().assign(variable, value)
+
+
+def dry_run(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function gives for arguments, while every Variable keeps what it holds.
+
+    >>> total = Variable(1.0)
+    >>> def add(x):
+    ...     total.assign(total + x)
+    ...     return total.read()
+    >>> dry_run(add, 2.0), total
+    (tensor(3.), Variable(1.))
+    """
+    outer = active.trace
+    active.trace = _Kept()
+    try:
+        return function(*arguments)
+    finally:
+        active.trace = outer
+
+
 def guard(read: Callable[[], Any]) -> Any:
     """What ``read()`` gives now, for code that goes by it; a trace in progress takes note.
 
@@ -304,13 +407,15 @@ def guard(read: Callable[[], Any]) -> Any:
     return found
 
 
-def trace(function: Callable[..., Any], *specs: Any) -> Graph:
+def trace(function: Callable[..., Any], *specs: Any, reads: Any = None) -> Graph:
     """Record what a function does with arguments of given shapes and dtypes, without running it.
 
     Args:
         function: of as many arguments; what it returns may be nested in tuples, lists and dicts.
         specs: a ``Spec``, an example (tensor, array, number, list of numbers), or a nest of them,
             per argument.
+        reads: what of Python the function goes by, if it is not all that can be reached from it;
+            ``Graph.holds`` tells whether that is as it was.
 
     A Variable that the function reads becomes an input of the graph, and one that it assigns an
     output; the Variables themselves stay as they are.
@@ -328,6 +433,7 @@ def trace(function: Callable[..., Any], *specs: Any) -> Graph:
     out  %2
     """
     recording, outer = Trace(), active.trace
+    watch = Watch(function if reads is None else reads)
     active.trace = recording
     try:
         guard(default_dtype)  # the dtype of every number with a decimal point
@@ -339,6 +445,9 @@ def trace(function: Callable[..., Any], *specs: Any) -> Graph:
         recording.concerns(outputs)
     finally:
         active.trace = outer
+    watch = watch.after(recording.constants)
+    if watch.places or watch.variables:
+        recording.guards.append((watch.holds, True))
     if outer is not None:
         outer.guards += recording.guards
         outer.created |= recording.created

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -14,6 +15,9 @@ from gradlab.graph.elementwise import fits_dtype
 from gradlab.graph.op import Shape
 from gradlab.graph.operators import Operators
 from gradlab.graph.tensor import Like, Tensor, active, as_tensor, tensor
+
+changing = threading.RLock()
+"""Held while Variables change together, and by who reads them together: it gets all or none."""
 
 
 def _not_in_place(symbol: str) -> Callable[[Variable, Like], NoReturn]:

@@ -18,6 +18,7 @@ import numpy as np
 import gradlab.graph as graph
 from gradlab.errors import ArgumentError, DTypeError, ShapeError, one_of
 from gradlab.graph import Symbol, Tensor, as_tensor
+from gradlab.graph.elementwise import floating
 from gradlab.graph.op import Shape
 from gradlab.graph.tensor import Like
 
@@ -65,25 +66,47 @@ def huber_loss(
     return reduced(clipped * (error - 0.5 * clipped), reduction)
 
 
-def cross_entropy(logits: Like, target: Like, reduction: Reduction = "mean") -> Tensor:
+def cross_entropy(
+    logits: Like,
+    target: Like,
+    reduction: Reduction = "mean",
+    *,
+    weight: Like | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:
     """Cross-entropy of the softmax, from logits.
 
     −log p_y with p = softmax(logits) for a class number y; −Σ_k q_k log p_k for probabilities q.
+    With weights w and label smoothing ε, of K classes, as in PyTorch:
+    −(1 − ε) w_y log p_y − ε/K Σ_k w_k log p_k, and −Σ_k w_k ((1 − ε) q_k + ε/K) log p_k.
 
     Args:
         logits: shape (n, ..., classes), any finite size; for sequences (n, t, classes). (PyTorch
             has the classes on axis 1.)
         target: class numbers, integers of shape (n, ...), or class probabilities, floats of the
             logits' shape.
-        reduction: over all places (n, ...).
+        reduction: over all places (n, ...). The mean over class numbers is weighted: the sum
+            divided by Σ w_y over the places that are not ignored, NaN if all are; over
+            probabilities it is divided by the number of places. (A trainer that cuts a batch into
+            micro-batches takes the mean of theirs.)
+        weight: w, a number for each class, shape (classes,); 1 for all if not given.
+        ignore_index: a class number, in range or not, of places that do not count; by default there
+            is none (in PyTorch it is -100).
+        label_smoothing: ε, in [0, 1].
 
     Raises:
         ShapeError: the shapes do not fit.
         DTypeError: class numbers that are no integers, or probabilities that are.
-        ArgumentError: a class number outside [0, classes) (in a trace: NaN), or unknown reduction.
+        ArgumentError: a class number outside [0, classes) (in a trace: NaN), ε outside [0, 1],
+            ignore_index beside probabilities, or unknown reduction.
+
+    Source: Szegedy et al., Rethinking the Inception Architecture, CVPR 2016, section 7, for ε.
 
     >>> cross_entropy([[0.0, 0.0], [1e4, 0.0]], [1, 0], reduction="none")
     tensor([0.6931472, 0.       ])
+    >>> cross_entropy([[0.0, 0.0], [3.0, 0.0]], [1, -1], ignore_index=-1)
+    tensor(0.6931472)
     """
     logits, target = as_tensor(logits), as_tensor(target)
     if logits.ndim < 2:
@@ -91,6 +114,18 @@ def cross_entropy(logits: Like, target: Like, reduction: Reduction = "mean") -> 
             f"cross_entropy: logits must have shape (n, classes) or (n, ..., classes), got "
             f"{logits.shape}"
         )
+    if not 0 <= label_smoothing <= 1:
+        raise ArgumentError(
+            f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing!r}"
+        )
+    classes = logits.shape[-1]
+    if weight is not None:
+        weight = as_tensor(weight)
+        if weight.shape != (classes,):
+            raise ShapeError(
+                f"cross_entropy: weight must have a number for each of {classes} classes, shape "
+                f"({classes},), got {weight.shape}"
+            )
     if target.shape == logits.shape:
         if target.dtype.kind != "f":
             raise DTypeError(
@@ -98,13 +133,45 @@ def cross_entropy(logits: Like, target: Like, reduction: Reduction = "mean") -> 
                 f"must be floating, got {target.dtype}; for class numbers pass shape "
                 f"{logits.shape[:-1]}"
             )
+        if ignore_index is not None:
+            raise ArgumentError(
+                "cross_entropy: ignore_index is a class number, and the target holds class "
+                "probabilities; give the places that do not count a target of zeros"
+            )
+        if label_smoothing:
+            target = (1 - label_smoothing) * target + label_smoothing / classes
+        if weight is not None:
+            target = target * weight
         return reduced(-graph.sum(target * graph.log_softmax(logits), axis=-1), reduction)
-    known = _classes("cross_entropy", target, logits.shape)
-    rows = graph.reshape(graph.log_softmax(logits), (-1, logits.shape[-1]))
-    picked = rows[np.arange(rows.shape[0]), graph.reshape(known, -1)]
+    if ignore_index is None:
+        counted, chosen = None, target
+    else:
+        counted = graph.not_equal(target, ignore_index)
+        chosen = graph.where(counted, target, 0)
+    known = _classes("cross_entropy", chosen, logits.shape)
+    numbers = graph.reshape(known, -1)
+    rows = graph.reshape(graph.log_softmax(logits), (-1, classes))
+    picked = rows[np.arange(rows.shape[0]), numbers]
     # Subtracted from 0, so that a loss of 0 is not −0.
     loss = 0 - graph.reshape(picked, target.shape)
-    return reduced(_nan_where_replaced(loss, target, known), reduction)
+    if weight is None and counted is None and not label_smoothing:
+        return reduced(_nan_where_replaced(loss, target, known), reduction)
+    share = graph.ones(target.shape, loss.dtype)
+    if weight is not None:
+        share = graph.astype(graph.reshape(graph.take(weight, numbers), target.shape), loss.dtype)
+    if counted is not None:
+        share = graph.where(counted, share, 0)
+    total = (1 - label_smoothing) * share * loss
+    if label_smoothing:
+        spread = rows if weight is None else rows * weight
+        spread = 0 - graph.reshape(graph.sum(spread, axis=-1), target.shape)
+        if counted is not None:
+            spread = graph.where(counted, spread, 0)
+        total = total + label_smoothing / classes * spread
+    total = _nan_where_replaced(total, chosen, known)
+    if reduction == "mean":
+        return graph.sum(total) / graph.sum(share)
+    return reduced(total, reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -112,7 +179,8 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """Cross-entropy of the sigmoid, from logits z.
 
-    −y log σ(z) − (1 − y) log(1 − σ(z)) = log(1 + eᶻ) − y z, averaged over all elements.
+    −y log σ(z) − (1 − y) log(1 − σ(z)) = log(1 + eᶻ) − y z, averaged over all elements. A loss
+    near 0 has all its digits: where y > ½, it is taken of −z and 1 − y, which is the same.
 
     Args:
         logits: any shape and any finite size.
@@ -133,7 +201,10 @@ def binary_cross_entropy_with_logits(
             "binary_cross_entropy_with_logits: targets must be in [0, 1], got "
             f"{target.value.min()} to {target.value.max()}"
         )
-    loss = graph.softplus(logits) - logits * known
+    # log(1 + eᶻ) − z would take the digits of log(1 + e⁻ᶻ), which it equals.
+    positive = known > 0.5
+    sided = graph.where(positive, -logits, logits)
+    loss = graph.softplus(sided) - sided * graph.where(positive, 1 - known, known)
     return reduced(_nan_where_replaced(loss, target, known), reduction)
 
 
@@ -209,7 +280,8 @@ def _alike(loss: str, prediction: Like, target: Like) -> tuple[Tensor, Tensor]:
             f"{loss}: predictions have shape {prediction.shape} and targets {target.shape}; "
             "reshape one to the other's shape"
         )
-    return prediction, target
+    # Whole numbers would wrap: 100 − 200 of two uint8 is 156.
+    return floating(prediction), floating(target)
 
 
 def _nan_where_replaced(loss: Tensor, target: Tensor, known: Tensor) -> Tensor:

@@ -44,15 +44,25 @@ class MSELoss:
 class CrossEntropyLoss:
     """Cross-entropy of the softmax, for classes; see ``cross_entropy``.
 
-    >>> losses.build("cross_entropy")([[0.0, 0.0]], [1])
+    >>> losses.build("cross_entropy(label_smoothing=0.1)")([[0.0, 0.0]], [1])
     tensor(0.6931472)
     """
 
     reduction: Reduction = "mean"
+    weight: tuple[float, ...] | None = None
+    ignore_index: int | None = None
+    label_smoothing: float = 0.0
 
     def __call__(self, logits: Like, target: Like) -> Tensor:
         """The loss, reduced."""
-        return cross_entropy(logits, target, self.reduction)
+        return cross_entropy(
+            logits,
+            target,
+            self.reduction,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+        )
 
 
 @losses.register(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
@@ -11,6 +13,7 @@ from gradlab.graph import RandomStream, Symbol, Tensor, Variable
 from gradlab.graph.dtypes import Array
 from gradlab.graph.tensor import active
 from gradlab.graph.trace import Trace, guard
+from gradlab.graph.variable import changing
 from gradlab.nn.state import fitted
 from gradlab.seeding import seed_sequence
 
@@ -18,6 +21,44 @@ SETTINGS = (int, float, str)
 
 _modes_set: WeakKeyDictionary[Trace, set[Module]] = WeakKeyDictionary()
 """Modules whose mode was set within a trace, which then does not depend on the mode before it."""
+
+
+class _Modes(threading.local):
+    """Modes that modules have in this thread alone, by id."""
+
+    def __init__(self) -> None:
+        self.here: dict[int, bool] = {}
+
+
+_modes = _Modes()
+
+
+@contextmanager
+def own_modes(model: Module) -> Iterator[None]:
+    """Inside the block, modes of the model's modules are this thread's; set there, they end there.
+
+    >>> from gradlab.nn import Dropout
+    >>> layer = Dropout(0.5)
+    >>> with own_modes(layer):
+    ...     print(layer.eval().training)
+    False
+    >>> layer.training
+    True
+    """
+    outer = _modes.here
+    _modes.here = outer | {id(m): m._mode for m in model.named_modules().values()}
+    try:
+        yield
+    finally:
+        _modes.here = outer
+
+
+@contextmanager
+def in_mode(model: Module, training: bool) -> Iterator[None]:
+    """The model in training or in evaluation mode inside the block, in this thread alone."""
+    with own_modes(model):
+        model.train(training)
+        yield
 
 
 class Module:
@@ -44,6 +85,7 @@ class Module:
 
     _training: bool = True
     _path: str = ""
+    _unwatched = frozenset({"_training", "_path"})  # whether the mode counts is told by ``guard``
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """What the module computes, ``forward(*args, **options)``; if recorded, it gets a name."""
@@ -123,8 +165,9 @@ class Module:
             DTypeError: what came is no array, or does not fit into the Variable's dtype.
         """
         arrays = fitted(state, self.state_paths(), type(self).__name__)
-        for variable, array in arrays.items():
-            variable.assign(array)
+        with changing:
+            for variable, array in arrays.items():
+                variable.assign(array)
 
     def state_paths(self) -> dict[Variable, list[str]]:
         """Every path of each parameter and buffer, the one that ``state_dict`` has first."""
@@ -144,14 +187,22 @@ class Module:
     def training(self) -> bool:
         """Whether this module behaves as in training; a compiled function notices a change."""
         if active.trace is None or self in _modes_set.get(active.trace.recording, ()):
-            return self._training
-        return bool(guard(lambda: self._training))
+            return self._mode
+        return bool(guard(lambda: self._mode))
 
     @training.setter
     def training(self, mode: bool) -> None:
-        self._training = mode
+        if id(self) in _modes.here:
+            _modes.here[id(self)] = mode
+        else:
+            self._training = mode
         if active.trace is not None:
             _modes_set.setdefault(active.trace.recording, set()).add(self)
+
+    @property
+    def _mode(self) -> bool:
+        """The mode, whatever is being recorded."""
+        return _modes.here.get(id(self), self._training)
 
     def train(self, mode: bool = True) -> Self:
         """Behave as in training, here and below; returns the module."""

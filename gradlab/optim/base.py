@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from gradlab.backprop import GradientTape
-from gradlab.errors import ArgumentError, ShapeError, TraceError
+from gradlab.errors import ArgumentError, GradientError, ShapeError, TraceError
 from gradlab.graph import Symbol, Tensor, Variable, as_tensor
 from gradlab.graph.tensor import active
+from gradlab.graph.trace import guard
 from gradlab.optim.hyper import Hyperparameters
 from gradlab.optim.part import Part
 from gradlab.optim.state import State, Weights, named
 
+P = TypeVar("P")
 X = Any
 """A tensor of gradlab, eager or traced, or of PyTorch: a rule uses operators only."""
 Slots = dict[str, X]
@@ -74,9 +76,13 @@ class Optimizer(Hyperparameters, ABC):
     def update(
         self, weights: list[X], gradients: list[X], slots: list[Slots], h: Values, t: Any
     ) -> tuple[list[X], list[Slots]]:
-        """New weights and slots of the whole model: the rule for each weight."""
-        triples = zip(weights, gradients, slots, strict=True)
-        results = [self.rule(θ, g, s, h, t) for θ, g, s in triples]
+        """New weights and slots of the whole model: the rule for each weight.
+
+        ``t`` is a list where weights differ in it.
+        """
+        times = t if isinstance(t, list) else [t] * len(weights)
+        parts = zip(weights, gradients, slots, times, strict=True)
+        results = [self.rule(θ, g, s, h, t) for θ, g, s, t in parts]
         return [θ for θ, _ in results], [s for _, s in results]
 
     def init(self, weights: Weights) -> State:
@@ -105,11 +111,14 @@ class Optimizer(Hyperparameters, ABC):
         hyper: Values | None = None,
         epoch: float = 0.0,
         part: Part | None = None,
+        on_unused: Callable[[list[str]], None] | None = None,
     ) -> Tensor:
         """Do one update of the weights; the loss where its gradient was taken.
 
         It runs eagerly, in a trace and in a compiled function. There, pass the hyperparameters
-        as an argument, so that they are no constants of the program.
+        as an argument, so that they are no constants of the program. A weight that is not trainable
+        any more is left out: neither it nor its slots nor its count of updates move, weight decay
+        included. Once it is trainable again, it goes on from there, as in PyTorch.
 
         Args:
             loss_fn: gives the loss, a scalar, from the present weights.
@@ -117,12 +126,14 @@ class Optimizer(Hyperparameters, ABC):
             hyper: values of all hyperparameters, instead of those at ``epoch``.
             epoch: epochs done, at which schedules are evaluated.
             part: which part of a batch the loss is of; by default it is of the whole batch.
+            on_unused: called with the names of weights that the loss does not depend on, which are
+                left out too; without it they are an error.
 
         Raises:
-            GradientError: the loss does not depend on one of the weights.
+            GradientError: the loss does not depend on one of the weights, or on none of them.
             ShapeError: the loss is not a scalar.
-            ArgumentError: a name is missing in ``hyper``, a schedule leaves its range, or the state
-                is of another optimizer.
+            ArgumentError: a name is missing in ``hyper``, a schedule leaves its range, the state
+                is of another optimizer, or none of its weights is trainable.
             TraceError: ``epoch`` is traced. After any error the weights are as they were.
 
         >>> import gradlab
@@ -145,13 +156,14 @@ class Optimizer(Hyperparameters, ABC):
                 f"{type(self).__name__} {needed}; make it with this optimizer's init"
             )
         h = self._complete(hyper, epoch)
-        t = state.count + 1
-        # Outside a trace a Python number: powers of it then cost next to nothing.
-        t = t if isinstance(t, Symbol) else t.item()
-        θ = [w.read() for w in state.weights]
-        slots: list[Slots] = [{k: v.read() for k, v in s.items()} for s in state.slots]
+        places = [i for i, w in enumerate(state.weights) if w.trainable]
+        if not places:
+            raise ArgumentError("none of the weights is trainable: set trainable = True on some")
+        weights = before = [state.weights[i] for i in places]
+        θ = values = [w.read() for w in weights]
+        slots: list[Slots] = [{k: v.read() for k, v in state.slots[i].items()} for i in places]
         try:
-            for w, x, s in zip(state.weights, θ, slots, strict=True):
+            for w, x, s in zip(weights, θ, slots, strict=True):
                 moved = self.interim(x, s, h)
                 if moved is not x:
                     w.assign(moved)
@@ -159,28 +171,49 @@ class Optimizer(Hyperparameters, ABC):
                 loss = as_tensor(loss_fn())
             if loss.shape:
                 raise ShapeError(f"the loss has shape {loss.shape}; reduce it with gradlab.mean")
-            gradients = tape.gradient(loss, state.weights)
+            gradients = tape.gradient(
+                loss, weights, unconnected="raise" if on_unused is None else "none"
+            )
+            used = [n for n, g in enumerate(gradients) if g is not None]
+            if len(used) < len(places):
+                if not used:
+                    raise GradientError("the loss depends on none of the weights")
+                assert on_unused is not None
+                on_unused([state.names[i] for n, i in enumerate(places) if n not in used])
+                _assign(weights, θ)
+                weights, θ, gradients = _at(used, weights), _at(used, θ), _at(used, gradients)
+                slots, places = _at(used, slots), _at(used, places)
+            if len(places) < len(state.weights):
+                state.leave_out(set(range(len(state.weights))).difference(places))
+                if part is not None:
+                    part = replace(part, sums=_at(places, part.sums))
             if part is not None:
                 gradients = part.added(gradients)
+            counts = [state.count_of(w) for w in weights]
+            times = {count: _next(count) for count in {state.count: 0, **dict.fromkeys(counts)}}
+            t: Any = [times[count] for count in counts] if state.counts else times[state.count]
             if active.trace is None and not active.tapes:
                 # Nothing is recorded, and on plain arrays a rule costs a third.
                 arrays = [{k: x.value for k, x in s.items()} for s in slots]
                 new, after = self.update(_values(θ), _values(gradients), arrays, h, t)
             else:
+                guard(lambda: [(w.trainable, id(state.count_of(w))) for w in state.weights])
                 new, after = self.update(θ, gradients, slots, h, t)
         except BaseException:
-            _assign(state.weights, θ)
+            _assign(before, values)
             raise
         if part is not None:
             part.keep(gradients)
             new = [part.chosen(x, y) for x, y in zip(new, θ, strict=True)]
             pairs = zip(after, slots, strict=True)
             after = [{k: part.chosen(x[k], y[k]) for k in y} for x, y in pairs]
-            t = part.chosen(t, state.count.read())
-        _assign(state.weights, new)
-        for variables, values in zip(state.slots, after, strict=True):
-            _assign(list(variables.values()), [values[name] for name in variables])
-        state.count.assign(t)
+            times = {count: part.chosen(t, count.read()) for count, t in times.items()}
+        _assign(weights, new)
+        for i, results in zip(places, after, strict=True):
+            variables = state.slots[i]
+            _assign(list(variables.values()), [results[name] for name in variables])
+        for count, t in times.items():
+            count.assign(t)
         return loss
 
     def _complete(self, hyper: Values | None, epoch: float) -> Values:
@@ -193,6 +226,16 @@ class Optimizer(Hyperparameters, ABC):
                 f"hyper lacks {', '.join(missing)}; start from optimizer.hyperparameters(epoch)"
             )
         return hyper
+
+
+def _at(numbers: list[int], parts: list[P]) -> list[P]:
+    return [parts[n] for n in numbers]
+
+
+def _next(count: Variable) -> Any:
+    """The number of the next update: outside a trace a Python number, of which powers are cheap."""
+    t = count + 1
+    return t if isinstance(t, Symbol) else t.item()
 
 
 def _values(tensors: list[Tensor]) -> list[X]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -35,22 +35,73 @@ class State:
         weights: the Variables, in the order of the names.
         slots: for each weight, its slots by name, each a Variable of the weight's shape and dtype.
         count: a Variable, the number of updates done.
+        counts: the same of each weight that was left out of some of them, for itself.
     """
 
     names: list[str]
     weights: list[Variable]
     slots: list[dict[str, Variable]]
     count: Variable
+    counts: dict[Variable, Variable] = field(default_factory=dict)
+    _unwatched: ClassVar[frozenset[str]] = frozenset(
+        {
+            "names",
+            "weights",
+            "slots",
+            "count",
+            "counts",
+        }  # ``minimize`` guards what it reads of them
+    )
 
     def named_variables(self) -> dict[str, Variable]:
-        """What a checkpoint keeps beside the weights: the count and each slot, by name.
+        """What a checkpoint keeps beside the weights: the counts and each slot, by name.
 
         >>> from gradlab.optim import Momentum
         >>> list(Momentum().init({"0.weight": Variable([1.0])}).named_variables())
         ['count', '0.weight.v']
         """
-        slots = (slot for of_weight in self.slots for slot in of_weight.values())
-        return {str(variable.name): variable for variable in (self.count, *slots)}
+        variables = {"count": self.count}
+        for name, weight, slots in zip(self.names, self.weights, self.slots, strict=True):
+            variables |= {f"{name}.{slot}": variable for slot, variable in slots.items()}
+            if weight in self.counts:
+                variables[f"{name}.count"] = self.counts[weight]
+        return variables
+
+    def count_of(self, weight: Variable) -> Variable:
+        """The number of updates done of a weight."""
+        return self.counts.get(weight, self.count)
+
+    def leave_out(self, numbers: Iterable[int]) -> None:
+        """Count the updates of these weights for themselves from now on."""
+        for number in numbers:
+            weight, name = self.weights[number], f"{self.names[number]}.count"
+            if weight not in self.counts:
+                done = self.count.held.item()
+                self.counts[weight] = Variable(done, trainable=False, name=name, weak=True)
+
+    def is_of(self, weights: Mapping[str, Variable]) -> bool:
+        """Whether it is the state of these weights, in this order and by these names."""
+        return self.names == [*weights] and [*map(id, self.weights)] == [*map(id, weights.values())]
+
+    def over(self, weights: Mapping[str, Variable], fresh: State, counted: Set[str]) -> State:
+        """The state of other weights: of those that are here it is kept, of others it is fresh.
+
+        Args:
+            weights: by name.
+            fresh: a state before the first update that has the others.
+            counted: names of weights whose updates are counted for themselves.
+        """
+        slots = dict(zip(fresh.weights, fresh.slots, strict=True))
+        slots |= zip(self.weights, self.slots, strict=True)
+        new = [slots[weight] for weight in weights.values()]
+        counts = {
+            weight: self.counts[weight]
+            if weight in self.counts
+            else Variable(0, trainable=False, name=f"{name}.count", weak=True)
+            for name, weight in weights.items()
+            if name in counted
+        }
+        return State([*weights], [*weights.values()], new, self.count, counts)
 
     def sums(self) -> list[Variable]:
         """A new Variable of zeros for each weight, to add up gradients in; see ``Part``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -68,6 +69,7 @@ class MLPClassifier(ClassifierMixin, Estimator):
         dropout: probability of dropping each hidden unit in training, in [0, 1), or a list, one
             for each layer.
         class_weight: what the rows of each class count, {class: weight} or "balanced".
+        label_smoothing: share of each target that goes to all classes, from 0 to 1.
 
     Attributes:
         coefs_, intercepts_: weights, of shapes (in, out), and biases of each layer. What is written
@@ -126,6 +128,7 @@ class MLPClassifier(ClassifierMixin, Estimator):
         init: Any = None,
         dropout: Any = 0.0,
         class_weight: Any = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         keep_settings(self, locals())
 
@@ -189,9 +192,20 @@ class MLPClassifier(ClassifierMixin, Estimator):
             self._begin_labels(y)
         else:
             self._check_labels(unique_labels(y))
-        if self._label_binarizer.y_type_ == "multiclass":
+        if not isinstance(self.label_smoothing, Real) or not (
+            0 <= float(self.label_smoothing) <= 1
+        ):
+            raise ArgumentError(
+                f"label_smoothing must be a number from 0 to 1, got {self.label_smoothing!r}"
+            )
+        multiclass = self._label_binarizer.y_type_ == "multiclass"
+        if multiclass and not self.label_smoothing:
             return x, np.searchsorted(self.classes_, y), y
-        return x, self._label_binarizer.transform(y).astype(x.dtype), y
+        targets = self._label_binarizer.transform(y).astype(x.dtype)
+        if self.label_smoothing:
+            among = len(self.classes_) if multiclass else 2
+            targets = (1 - self.label_smoothing) * targets + self.label_smoothing / among
+        return x, targets.astype(x.dtype, copy=False), y
 
     def _check_labels(self, found: Array) -> None:
         """Classes to go on with are the same, or in ``partial_fit`` some of them."""
@@ -208,7 +222,8 @@ class MLPClassifier(ClassifierMixin, Estimator):
 
     def _output(self, targets: Array) -> tuple[str, int]:
         if self._label_binarizer.y_type_ == "multiclass":
-            return "softmax", len(self.classes_)
+            smoothed = " of smoothed targets" if self.label_smoothing else ""
+            return f"softmax{smoothed}", len(self.classes_)
         return "logistic", targets.shape[1]
 
     def _row_weights(self, labels: Array, given: Array | None) -> Array:

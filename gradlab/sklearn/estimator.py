@@ -117,12 +117,13 @@ class Estimator(BaseEstimator):
         weights = self._row_weights(labels, given)
         rows = Rows(x, targets, labels, weights.astype(x.dtype), given)
         self._random_state = check_random_state(self.random_state)
-        self.out_activation_, self.n_outputs_ = self._output(targets)
+        output, self.n_outputs_ = self._output(targets)
+        self.out_activation_ = output.partition(" ")[0]
         self._network = network = Network(
             (x.shape[1], *hidden, self.n_outputs_),
             activations,
             tuple(map(float, dropout)),
-            self.out_activation_,
+            output,
             str(x.dtype),
         )
         if first:

@@ -31,11 +31,17 @@ class Output:
         errors: the loss of each row, from z and the targets; its gradient by z is p − y.
         predict: p from z.
         mean: whether scikit-learn shows the loss divided by the number of outputs.
+        numbers: whether the target of a row is a class number, and not a value for each output.
     """
 
     errors: Callable[[Tensor, Tensor], Tensor]
     predict: Callable[[Tensor], Tensor]
     mean: bool = False
+    numbers: bool = False
+
+
+def _cross_entropy(z: Tensor, y: Tensor) -> Tensor:
+    return cross_entropy(z, y, "none")
 
 
 def _logistic(z: Tensor, y: Tensor) -> Tensor:
@@ -53,7 +59,8 @@ def _poisson(z: Tensor, y: Tensor) -> Tensor:
 
 
 OUTPUTS = {
-    "softmax": Output(lambda z, y: cross_entropy(z, y, "none"), graph.softmax),
+    "softmax": Output(_cross_entropy, graph.softmax, numbers=True),
+    "softmax of smoothed targets": Output(_cross_entropy, graph.softmax),
     "logistic": Output(_logistic, graph.sigmoid),
     "identity": Output(_squared, lambda z: z, mean=True),
     "exp": Output(_poisson, graph.exp),

@@ -19,11 +19,11 @@ import numpy as np
 import gradlab.graph as graph
 from gradlab.backprop import GradientTape
 from gradlab.execute import Loop, program
-from gradlab.graph import Spec, Tensor, trace
+from gradlab.graph import Graph, Spec, Tensor, trace
 from gradlab.graph.dtypes import Array
 from gradlab.optim import Optimizer
 from gradlab.optim.hyper import Hyperparameters
-from gradlab.sklearn.network import Network
+from gradlab.sklearn.network import OUTPUTS, Network
 
 KEPT = 32
 """How many are kept; the one longest unused goes first."""
@@ -55,15 +55,17 @@ class Programs:
         self._slots: OrderedDict[Hashable, Slot] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What belongs to a key, made if it is not there."""
+    def get(
+        self, key: Hashable, make: Callable[[], Any], graph: Callable[[Any], Graph] | None = None
+    ) -> Any:
+        """What belongs to a key, made if it is not there, or if its ``graph`` holds no more."""
         with self._lock:
             slot = self._slots.setdefault(key, Slot())
             self._slots.move_to_end(key)
             if len(self._slots) > KEPT:
                 self._slots.popitem(last=False)
         with slot.lock:
-            if slot.held is None:
+            if slot.held is None or (graph is not None and not graph(slot.held).holds()):
                 slot.held = make()
                 self.made += 1
             return slot.held
@@ -111,7 +113,9 @@ class Updates:
         hyperparameters, the strength of the penalty, and how many rows of the batch count: the
         others fill up an epoch's last batch. Emitted are the loss and whether it is finite.
         """
-        found: Loop = programs.get((self, rows), lambda: self._compiled(rows))
+        found: Loop = programs.get(
+            (self, rows), lambda: self._compiled(rows), lambda loop: loop.program.graph
+        )
         return found
 
     def _compiled(self, rows: int) -> Loop:
@@ -148,7 +152,7 @@ def updates(network: Network, optimizer: Optimizer) -> Updates:
 def _columns(network: Network) -> list[tuple[str, tuple[int, ...], Any]]:
     """Name, shape of a row, and dtype of what is gathered."""
     dtype = np.dtype(network.dtype)
-    y = ((), np.int64) if network.output == "softmax" else ((network.sizes[-1],), dtype)
+    y = ((), np.int64) if OUTPUTS[network.output].numbers else ((network.sizes[-1],), dtype)
     return [("x", (network.sizes[0],), dtype), ("y", *y), ("weight", (), dtype)]
 
 
@@ -171,10 +175,10 @@ class Objective:
             return [loss, shown, *tape.gradient(loss, weights)]
 
         specs = [Spec((rows, *shape), dtype, name=n) for n, shape, dtype in _columns(network)]
-        recorded = trace(function, *specs, Spec((), np.float64, weak=True, name="alpha"))
-        self._program = program(recorded)
+        self.graph = trace(function, *specs, Spec((), np.float64, weak=True, name="alpha"))
+        self._program = program(self.graph)
         places = {variable: place for place, variable in enumerate(weights)}
-        self._places = [places[variable] for variable, _ in recorded.captured]
+        self._places = [places[variable] for variable, _ in self.graph.captured]
 
     def __call__(
         self, x: Array, y: Array, w: Array, alpha: float, weights: Sequence[Array]
@@ -187,7 +191,9 @@ class Objective:
 
 def objective(network: Network, rows: int) -> Objective:
     """The objective of a network over so many rows."""
-    found: Objective = programs.get((network, rows), lambda: Objective(network, rows))
+    found: Objective = programs.get(
+        (network, rows), lambda: Objective(network, rows), lambda found: found.graph
+    )
     return found
 
 

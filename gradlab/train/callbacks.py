@@ -134,11 +134,14 @@ class TensorBoard(Callback):
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._summary = require("tensorboard.summary", "tensorboard")
+        require("tensorboard.summary", "tensorboard")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder}  # a file is opened anew where it starts
 
     def on_start(self, training: Training) -> None:
         """Open a file."""
-        self._writer = self._summary.Writer(str(self.folder))
+        self._writer = require("tensorboard.summary", "tensorboard").Writer(str(self.folder))
 
     def on_epoch(self, training: Training, row: Mapping[str, Any]) -> None:
         """Add the scalars."""

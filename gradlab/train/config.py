@@ -33,6 +33,9 @@ class Config:
         augment: random changes of images while training, such as "crop(padding=4)" and "flip".
         loss, optimizer, schedule: names, or ``name(key=value, ...)``; without a loss the task
             decides.
+        class_weight: of a classification: "balanced", n / (classes · rows of the class), so that
+            every class counts the same, or a number for each class, in their order: "1,2.5".
+        label_smoothing: of a classification: the share of each target that goes to all classes.
         lr: base learning rate; without one, the optimizer's default.
         weight_decay, clip_norm: 0 and None leave them out.
         batch_size, batch_schedule: rows of a batch, and a schedule that multiplies them.
@@ -64,6 +67,8 @@ class Config:
     init: str | None = None
     augment: tuple[str, ...] = ()
     loss: str | None = None
+    class_weight: str | None = None
+    label_smoothing: float = 0.0
     optimizer: str | None = None
     lr: float | None = None
     schedule: str | None = None
@@ -87,6 +92,8 @@ class Config:
                 raise ArgumentError(f"{name} must be at least 1, got {value}")
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise ArgumentError(f"lr must be a finite number above 0, got {self.lr}")
+        if not 0 <= self.label_smoothing <= 1:
+            raise ArgumentError(f"label_smoothing must be from 0 to 1, got {self.label_smoothing}")
         if any(units < 1 for units in self.hidden or ()):
             shown = ",".join(map(str, self.hidden or ()))
             raise ArgumentError(f"hidden layers need at least 1 unit each, got {shown}")

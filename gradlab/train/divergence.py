@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -23,22 +24,24 @@ def first_bad(
         variables: all that the loop changes, by name, with the values before the update; they keep
             them.
     """
-    before = {variable: variable.held for variable in variables.values()}
-    found = None
+    values: dict[Variable, Array] = {}
     for part, numbers in zip(rows, stepped, strict=True):
         inputs = [array[part] for array in loop.data]
         inputs += [np.asarray(number) for number in numbers]
-        found = first_nonfinite(loop.program.graph, inputs, part, variables)
+        found = first_nonfinite(loop.program.graph, inputs, part, variables, values)
         if found is not None:
-            break
-        loop.run(part[None], numbers[None])
-    for variable, held in before.items():
-        variable.assign(held)
-    return found
+            return found
+        new, _ = loop.run_from(values, part[None], numbers[None])
+        values |= new
+    return None
 
 
 def first_nonfinite(
-    graph: Graph, inputs: Sequence[Array], rows: Array, variables: Mapping[str, Variable]
+    graph: Graph,
+    inputs: Sequence[Array],
+    rows: Array,
+    variables: Mapping[str, Variable],
+    values: Mapping[Variable, Array] = MappingProxyType({}),
 ) -> str | None:
     """The first tensor of an update, in order of computation, that holds a NaN or an infinity.
 
@@ -49,7 +52,8 @@ def first_nonfinite(
         graph: of one update.
         inputs: its inputs; the first are the batch x and its targets y.
         rows: where the rows of the batch are in the data.
-        variables: all that training changes, by name, with the values before the update.
+        variables: all that training changes, by name.
+        values: values before the update of those that hold others.
 
     >>> from gradlab.graph import Spec, trace
     >>> w = Variable(2.0, name="w")
@@ -59,7 +63,8 @@ def first_nonfinite(
     >>> first_nonfinite(graph, [np.float32("nan")], np.array([7]), {"w": w})
     'row 7 of x'
     """
-    names = {variable: name for name, variable in variables.items()}
+    names = {v: v.name or "a Variable" for v, _ in (*graph.captured, *graph.assigned)}
+    names |= {variable: name for name, variable in variables.items()}
     told: list[tuple[str, Tensor]] = [
         (f"{names[variable]} before the update", symbol) for variable, symbol in graph.captured
     ]
@@ -72,8 +77,9 @@ def first_nonfinite(
         if bad.any():
             row = rows[np.argwhere(bad)[0, 0]] if bad.ndim else rows[0]
             return f"row {row} of {symbol.name}"
-    values, _ = program.run(inputs, [variable.held.value for variable, _ in graph.captured])
-    found = (name for (name, _), x in zip(told, values, strict=True) if not _finite(x).all())
+    state = [values.get(variable, variable.held.value) for variable, _ in graph.captured]
+    results, _ = program.run(inputs, state)
+    found = (name for (name, _), x in zip(told, results, strict=True) if not _finite(x).all())
     return next(found, None)
 
 

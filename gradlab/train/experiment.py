@@ -129,7 +129,7 @@ class Experiment:
         if tensorboard:
             hooks.append(TensorBoard(folder.path / "tensorboard"))
         model = make_model(config, dataset.preprocess)
-        loss, measured = make_loss(config, dataset.task), make_metrics(dataset.task)
+        loss, measured = make_loss(config, dataset), make_metrics(dataset.task)
         seen = {split.role: split for split in dataset.splits}
         if kind_of(dataset.preprocess) == "text":
             seen = {role: _spread(windows) for role, windows in seen.items()}
@@ -192,7 +192,7 @@ def _check(config: Config, dataset: Dataset) -> None:
         make_model(config, dataset.preprocess),
         dataset.train.x,
         dataset.train.y,
-        make_loss(config, dataset.task),
+        make_loss(config, dataset),
         make_optimizer(config, len(dataset.train)),
         batch_size=make_batch_size(config),
         micro_batch=config.micro_batch,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gradlab.data import Split, for_tuning
 from gradlab.errors import RunError
 from gradlab.graph import Tensor
+from gradlab.graph.variable import changing
 from gradlab.nn import Module
 from gradlab.optim import Optimizer
 from gradlab.train.callbacks import Callback
@@ -125,10 +127,25 @@ def fit(
         for hook in reversed(started):
             hook.on_end(training)
     if keep_best:
-        variables = model.named_variables()
-        for name, value in (training.best or {}).items():
-            variables[name].assign(Tensor(value))
+        _take_best(training)
     return training.history
+
+
+def _take_best(training: Training) -> None:
+    """Leave the model with the weights that were kept, unless it has become another one."""
+    variables, best = training.trainer.model.named_variables(), training.best
+    if best is None:
+        return
+    if {k: x.shape for k, x in best.items()} != {k: v.shape for k, v in variables.items()}:
+        warnings.warn(
+            "the model has its last weights: those of its best row are of other layers, which were "
+            "replaced or added later",
+            stacklevel=3,
+        )
+        return
+    with changing:
+        for name, value in best.items():
+            variables[name].assign(Tensor(value))
 
 
 def _pair(rows: Split | Pair) -> Pair:

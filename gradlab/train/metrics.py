@@ -16,23 +16,48 @@ def accuracy(logits: Array, y: Array) -> float:
     """Share of rows, or of places in sequences, whose largest logit is the true class, in [0, 1].
 
     Args:
-        logits: of shape (n, k), or (n, t, k) of sequences; with one column, its sign tells the
-            positive class. Where there is a NaN, it counts as wrong.
-        y: class indices, of shape (n,) or (n, t); with one column of logits, positive where it is
-            to be.
+        logits: of shape (n, k), or (n, t, k) of sequences; one column, shape (n, 1), (n, t, 1) or
+            (n,), is positive or negative by its sign. Where there is a NaN, it counts as wrong.
+        y: class indices, of shape (n,) or (n, t); or one-hot rows or class probabilities of the
+            logits' shape, whose largest is the true class. For one column, of its shape, with or
+            without the axis of length 1: 0 and 1, -1 and 1, or probabilities, positive above ½.
 
     Raises:
-        ShapeError: the shapes do not fit.
+        ShapeError: the shapes do not fit, or there are no rows.
+        ArgumentError: targets that are neither.
 
     >>> accuracy(np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
     0.5
+    >>> accuracy(np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([[1, 0], [0, 1]]))
+    1.0
     """
-    if logits.size == y.size:
-        z = logits.reshape(-1)
-        return float(np.mean(np.where(y.reshape(-1) > 0, z > 0, z <= 0)))
-    _check_classes("accuracy", logits, y)
+    logits, y = np.asarray(logits), np.asarray(y)
+    if logits.ndim == 1 or (logits.ndim > 1 and logits.shape[-1] == 1):
+        return _sign_accuracy(logits, y)
+    y = _class_indices("accuracy", logits, y)
     right = (logits.argmax(axis=-1) == y) & ~np.isnan(logits).any(axis=-1)
     return float(np.mean(right))
+
+
+def _sign_accuracy(z: Array, y: Array) -> float:
+    """Accuracy of one column of logits."""
+    column = z.shape if z.ndim == 1 else z.shape[:-1]
+    if y.shape not in (z.shape, column) or not z.size:
+        raise ShapeError(
+            f"accuracy: targets for one column of logits of shape {z.shape} must have shape "
+            f"{column}, got {y.shape}{'' if z.size else '; there are no rows'}"
+        )
+    z, y = z.reshape(column), y.reshape(column)
+    if np.isin(y, (-1, 0, 1)).all():
+        positive = y > 0
+    elif ((y >= 0) & (y <= 1)).all():
+        positive = y > 0.5
+    else:
+        raise ArgumentError(
+            "accuracy: targets for one column of logits must be 0 and 1, -1 and 1, or "
+            f"probabilities, got {y.min()} to {y.max()}"
+        )
+    return float(np.mean(np.where(positive, z > 0, z <= 0)))
 
 
 @metrics.register("top_k", formula="share of rows with y among the k largest logits", paper="")
@@ -41,7 +66,8 @@ def top_k(logits: Array, y: Array, k: int = 5) -> float:
 
     Args:
         logits: of shape (n, classes) or (n, t, classes). Where there is a NaN, it counts as wrong.
-        y: class indices, of shape (n,) or (n, t).
+        y: class indices, of shape (n,) or (n, t), or one-hot rows or class probabilities of the
+            logits' shape.
         k: how many count, from 1 to the number of classes.
 
     Raises:
@@ -51,7 +77,8 @@ def top_k(logits: Array, y: Array, k: int = 5) -> float:
     >>> top_k(np.array([[2.0, 1.0, 0.0]]), np.array([1]), k=2)
     1.0
     """
-    _check_classes("top_k", logits, y)
+    logits, y = np.asarray(logits), np.asarray(y)
+    y = _class_indices("top_k", logits, y)
     if not 1 <= k <= logits.shape[-1]:
         raise ArgumentError(f"top_k: k must be from 1 to {logits.shape[-1]} classes, got {k}")
     best = np.argpartition(-logits, k - 1, axis=-1)[..., :k]
@@ -93,12 +120,22 @@ def r_squared(predictions: Array, y: Array) -> float:
     return float(np.mean(np.where(varies, score, residual == 0)))
 
 
-def _check_classes(metric: str, logits: Array, y: Array) -> None:
-    if logits.ndim < 2 or y.shape != logits.shape[:-1]:
+def _class_indices(metric: str, logits: Array, y: Array) -> Array:
+    """The true class of each row, from class indices or from a row of probabilities."""
+    if logits.ndim < 2 or not logits.size or y.shape not in (logits.shape, logits.shape[:-1]):
         raise ShapeError(
-            f"{metric}: logits must have shape (n, classes) and class indices shape (n,), "
-            f"or (n, t, classes) and (n, t); got {logits.shape} and {y.shape}"
+            f"{metric}: logits must have shape (n, classes) and class indices shape (n,), or "
+            "(n, t, classes) and (n, t), with at least one row; one-hot targets have the logits' "
+            f"shape; got {logits.shape} and {y.shape}"
         )
+    if y.shape != logits.shape:
+        return y
+    if (y < 0).any() or not np.allclose(y.sum(axis=-1), 1, atol=1e-3):
+        raise ArgumentError(
+            f"{metric}: targets of the logits' shape {y.shape} must be one-hot or probabilities, "
+            f"so that each row sums to 1; for class indices pass shape {logits.shape[:-1]}"
+        )
+    return np.asarray(y.argmax(axis=-1))
 
 
 def _alike(metric: str, predictions: Array, y: Array) -> tuple[Array, Array]:

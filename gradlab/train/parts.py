@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from gradlab.data import ArrayPreprocess, Dataset, Preprocess, datasets, load
 from gradlab.errors import ArgumentError
 from gradlab.init import initialize
 from gradlab.nn import Module, losses
+from gradlab.nn.loss_registry import CrossEntropyLoss
 from gradlab.nn.models import models
 from gradlab.optim import Chain, ClipNorm, Optimizer, WeightDecay, optimizers
 from gradlab.optim.transforms import Transform
@@ -147,18 +151,52 @@ def make_batch_size(config: Config) -> BatchSize:
     return size
 
 
-def make_loss(config: Config, task: str) -> Loss:
-    """The loss of an experiment.
+def make_loss(config: Config, dataset: Dataset) -> Loss:
+    """The loss of an experiment; classes may have weights, and targets may be smoothed.
 
     Raises:
-        ArgumentError: a loss that does not fit the task.
+        ArgumentError: a loss that does not fit the task; class weights or label smoothing with
+            another loss than cross-entropy, or weights that do not fit the classes.
     """
-    fitting = TASKS[task].losses
-    found: Loss = losses.build(config.loss or fitting[0])
+    fitting = TASKS[dataset.task].losses
+    loss: Loss = losses.build(config.loss or fitting[0])
     name = (config.loss or fitting[0]).partition("(")[0].strip()
     if name not in fitting:
-        raise ArgumentError(f"loss {name} does not fit {task}; use {' or '.join(fitting)}")
-    return found
+        raise ArgumentError(f"loss {name} does not fit {dataset.task}; use {' or '.join(fitting)}")
+    options: dict[str, Any] = {}
+    if config.class_weight is not None:
+        options["weight"] = _class_weights(config.class_weight, dataset)
+    if config.label_smoothing:
+        options["label_smoothing"] = config.label_smoothing
+    if not options:
+        return loss
+    if not isinstance(loss, CrossEntropyLoss):
+        given = " and ".join(o for o in ("class_weight", "label_smoothing") if getattr(config, o))
+        raise ArgumentError(
+            f"{given} belongs to classes and the loss cross_entropy, not to {dataset.task} with "
+            f"{name}: leave it out"
+        )
+    return dataclasses.replace(loss, **options)
+
+
+def _class_weights(text: str, dataset: Dataset) -> tuple[float, ...]:
+    """Weights of the classes: those that are named, or such that all classes count the same."""
+    if dataset.task != "classification":
+        raise ArgumentError(f"class_weight needs classes, and {dataset.name} is a regression")
+    count = dataset.outputs
+    if text.strip() == "balanced":
+        rows = np.bincount(np.asarray(dataset.train.y).ravel(), minlength=count)
+        return tuple((rows.sum() / (count * np.maximum(rows, 1))).tolist())
+    try:
+        weights = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        weights = ()
+    if len(weights) != count or not all(0 <= weight < math.inf for weight in weights):
+        raise ArgumentError(
+            f"class_weight must be balanced or {count} numbers of 0 or above, one for each class, "
+            f"got {text!r}"
+        )
+    return weights
 
 
 def make_metrics(task: str) -> dict[str, Metric]:

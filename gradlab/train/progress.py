@@ -21,6 +21,9 @@ LINE_SECONDS = 5.0
 class LiveProgress(Callback):
     """A bar with the latest measurements; plain lines where output is not a terminal."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # the display is opened anew where it starts
+
     def on_start(self, training: Training) -> None:
         """Open the display."""
         from rich.console import Console

@@ -10,8 +10,8 @@ import numpy as np
 from gradlab.errors import ArgumentError
 from gradlab.execute import compile
 from gradlab.graph.dtypes import Array
+from gradlab.nn.module import in_mode
 from gradlab.seeding import stream
-from gradlab.train.evaluate import in_mode
 from gradlab.train.parts import input_shape, kind_of
 from gradlab.train.prediction import TrainedNetwork
 

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import copy
 import time
+import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from gradlab.data import batches
-from gradlab.errors import ArgumentError, DivergenceError, RunError, ShapeError
+from gradlab.errors import ArgumentError, DivergenceError, GradlabError, RunError, ShapeError
 from gradlab.execute import Loop
-from gradlab.graph import Spec, Tensor, Variable, as_tensor, isfinite, logical_and, trace
+from gradlab.execute.compiled import Recordings
+from gradlab.graph import (
+    Graph,
+    Spec,
+    Tensor,
+    Variable,
+    as_tensor,
+    isfinite,
+    logical_and,
+    trace,
+)
 from gradlab.graph.dtypes import Array
+from gradlab.graph.trace import dry_run
 from gradlab.graph.tree import rebuild
+from gradlab.graph.variable import changing
 from gradlab.nn import Module
-from gradlab.optim import Optimizer, Part
+from gradlab.nn.module import in_mode
+from gradlab.optim import Chain, Optimizer, Part
+from gradlab.optim.state import State
 from gradlab.train.divergence import first_bad
-from gradlab.train.evaluate import Evaluator, Loss, Metric, in_mode
+from gradlab.train.evaluate import ROWS, Evaluator, Loss, Metric
 from gradlab.train.record import Record
 from gradlab.train.rows import as_rows, extremes
 from gradlab.train.stretch import Stretch
@@ -30,6 +47,10 @@ LOOPS_KEPT = 16
 """Compiled loops kept, one for each batch size; growing batches meet many sizes."""
 PLACE = ("trainer/update", "trainer/epoch", "trainer/batch")
 """Names of the numbers in a state that say where in the data the training stands."""
+
+
+TRAINABLE = "trainer/trainable"
+"""Name of what a state says of each Variable of the model: whether it is trainable."""
 
 
 class Trainer:
@@ -64,6 +85,11 @@ class Trainer:
     (True, True, 10.0)
     """
 
+    _unwatched = frozenset(
+        {"x", "y", "dtype", "batch_size", "seed", "shuffle", "drop_last", "updates"}
+        | {"_epoch", "_batch", "_planned", "_loops", "_evaluator", "_unused"}
+    )
+
     def __init__(
         self,
         model: Module,
@@ -94,41 +120,87 @@ class Trainer:
         if not parameters:
             raise ArgumentError("the model has no parameters to train")
         self.dtype = next(iter(parameters.values())).dtype
-        self.x, self.y = self.arrays(x, y)
+        self.x, self.y = self._pair(x, y)
         self.optimizer_state = optimizer.init(parameters)
+        self._rule = _rule(optimizer)
         self._sums: list[Variable] = []
-        model.reseed(seed)
+        self._unused: set[str] = set()
         self.updates = 0
         self._epoch, self._batch = 0, 0
         self._planned: tuple[int, list[Array]] = (-1, [])
-        self._batches(0)
-        self._loops: OrderedDict[int, Loop] = OrderedDict()
+        self._loops: OrderedDict[int, Recordings[Loop]] = OrderedDict()
         self._evaluator = Evaluator(model, executor)
+        first = self._batches(0)[0][0]
+        rows = first[: len(first) // self.parts(len(first))]
+        try:
+            with self._modes():
+                self._try(self.x, self.y, rows)
+        except GradlabError:  # what does not fit in evaluation either is told as it is there,
+            with in_mode(model, training=False):  # where no random layer stands in between
+                self._try(self.x, self.y, rows)
+            raise
+        model.reseed(seed)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_loops": OrderedDict()}  # made again when they are needed
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Trainer:
+        """A Trainer of a copy of the model and the state, over the same data."""
+        memo |= {id(data): data for data in (self.x, self.y)}
+        other = copy.copy(self)
+        memo[id(self)] = other
+        vars(other).update(copy.deepcopy(vars(other), memo))
+        return other
 
     def arrays(self, x: Any, y: Any) -> tuple[Array, Array]:
-        """Data as arrays to train or evaluate on, floats in the model's dtype.
+        """Data as arrays to evaluate on, floats in the model's dtype.
 
         Raises:
             ShapeError: x and y differ in length, or do not fit the model and the loss.
             DTypeError: they are no numbers.
             ArgumentError: targets that the loss cannot take.
         """
+        x, y = self._pair(x, y)
+        with in_mode(self.model, training=False):
+            self._try(x, y, np.arange(min(len(x), ROWS)))
+        return x, y
+
+    def _pair(self, x: Any, y: Any) -> tuple[Array, Array]:
+        """Rows as arrays, as many of each."""
         x, y = as_rows("x", x, self.dtype), as_rows("y", y, self.dtype)
         if len(x) != len(y):
             raise ShapeError(f"x has {len(x)} rows and y {len(y)}; they must be as many")
         if not len(x):
             raise ShapeError("x has no rows")
-        # Targets out of range are seen by a loss only where it has numbers: here, beside zeros. The
-        # smallest and the largest of them tell for all.
-        ends = extremes(y)
-        with in_mode(self.model, training=False):
-            graph = trace(self.model, Spec((len(ends), *x.shape[1:]), x.dtype))
-        zeros = iter([Tensor(np.zeros(node.shape, node.dtype)) for node in graph.outputs])
-        with np.errstate(all="ignore"):
-            loss = as_tensor(self.loss(rebuild(graph.structure, zeros), Tensor(y[ends])))
+        return x, y
+
+    def _try(self, x: Array, y: Array, rows: Array) -> None:
+        """Check that the loss can take a batch as large as these rows, and the targets' range."""
+
+        def step(x: Tensor, y: Tensor) -> tuple[Any, Tensor]:
+            output = self.model(x)
+            return output, self.loss(output, y)
+
+        specs = [Spec((len(rows), *a.shape[1:]), a.dtype) for a in (x, y)]
+        graph = trace(step, *specs, reads=())
+        *outputs, loss = graph.outputs
         if loss.shape:
             raise ShapeError(f"the loss has shape {loss.shape}; reduce it with gradlab.mean")
-        return x, y
+        # Targets out of range are seen by a loss only where it has numbers: here, beside zeros. The
+        # smallest and the largest of them tell for all, and others fill the batch. What a loss
+        # has against such a batch otherwise does not matter.
+        zeros = [Tensor(np.zeros(x.shape, x.dtype)) for x in outputs]
+        output = rebuild(graph.structure[0], iter(zeros))
+        ends = extremes(y)
+        for start in range(0, len(ends), len(rows)):
+            chosen = np.concatenate([ends[start:], rows])[: len(rows)]
+            try:
+                with np.errstate(all="ignore"):
+                    dry_run(self.loss, output, Tensor(y[chosen]))
+            except (GradlabError, IndexError):
+                raise
+            except Exception:
+                return
 
     # --- where it stands ---------------------------------------------------------------------
 
@@ -196,23 +268,39 @@ class Trainer:
 
     def variables(self) -> dict[str, Variable]:
         """Everything that training changes: weights, statistics, random counters, slots."""
+        self._follow()
+        return self._variables(self.optimizer_state)
+
+    def _variables(self, slots: State) -> dict[str, Variable]:
         model = {f"model/{k}": v for k, v in self.model.named_variables().items()}
-        slots = self.optimizer_state.named_variables()
-        return model | {f"optimizer/{k}": v for k, v in slots.items()}
+        return model | {f"optimizer/{k}": v for k, v in slots.named_variables().items()}
 
     def state(self) -> dict[str, Array]:
         """All that is needed to go on from here to the same bits: arrays by name."""
-        place = dict(zip(PLACE, (self.updates, self._epoch, self._batch), strict=True))
-        counters = {name: np.asarray(number, np.int64) for name, number in place.items()}
-        return counters | {k: v.held.value.copy() for k, v in self.variables().items()}
+        with changing:
+            place = dict(zip(PLACE, (self.updates, self._epoch, self._batch), strict=True))
+            counters = {name: np.asarray(number, np.int64) for name, number in place.items()}
+            trainable = [v.trainable for v in self.model.named_variables().values()]
+            arrays = {k: v.held.value.copy() for k, v in self.variables().items()}
+        return counters | {TRAINABLE: np.array(trainable)} | arrays
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Go back to a state that ``state`` gave.
+        """Go back to a state that ``state`` gave; parameters are trainable as they were then.
 
         Raises:
             RunError: the state is of another model or optimizer; nothing is changed.
         """
-        variables = self.variables()
+        self._follow()
+        named = self.model.named_variables()
+        flags = np.asarray(state.get(TRAINABLE, [v.trainable for v in named.values()]))
+        if flags.shape != (len(named),):
+            raise RunError(f"the state lacks {TRAINABLE}; it is of another model or optimizer")
+        trainable = dict(zip(named, flags.tolist(), strict=True))
+        slots = self._slots(
+            {k: v for k, v in named.items() if trainable[k] or self._has_slots(state, k)},
+            {k for k in named if f"optimizer/{k}.count" in state},
+        )
+        variables = self._variables(slots)
         expected = {name: (v.shape, v.dtype) for name, v in variables.items()}
         expected |= dict.fromkeys(PLACE, ((), np.dtype(np.int64)))
         for name, (shape, dtype) in expected.items():
@@ -223,9 +311,65 @@ class Trainer:
                     f"the state has {state[name].dtype} {state[name].shape} for {name}, which is "
                     f"{dtype} {shape} here; it is of another model or optimizer"
                 )
-        for name, variable in variables.items():
-            variable.assign(Tensor(np.array(state[name])))
-        self.updates, self._epoch, self._batch = (int(state[name]) for name in PLACE)
+        with changing:
+            for name, variable in named.items():
+                variable.trainable = trainable[name]
+            self._use(slots)
+            for name, variable in variables.items():
+                variable.assign(Tensor(np.array(state[name])))
+            self.updates, self._epoch, self._batch = (int(state[name]) for name in PLACE)
+
+    # --- what the user changes ---------------------------------------------------------------
+
+    def _follow(self) -> None:
+        """Have slots for all that is to be trained now, by the optimizer that is there now."""
+        named, state = self.model.named_variables(), self.optimizer_state
+        if _rule(self.optimizer) != self._rule:
+            self._rule = _rule(self.optimizer)
+            self._use(self.optimizer.init(self.model.name_variables()))
+            return
+        known = set(state.weights)
+        weights = {k: v for k, v in named.items() if v.trainable or v in known}
+        if not state.is_of(weights):
+            late = bool(state.count.held.item())
+            counted = {
+                k for k, v in weights.items() if v in state.counts or (late and v not in known)
+            }
+            self.model.name_variables()
+            self._use(self._slots(weights, counted))
+
+    def _slots(self, weights: Mapping[str, Variable], counted: Set[str]) -> State:
+        """The optimizer's state of these weights, which is kept where there is one."""
+        state = self.optimizer_state
+        if state.is_of(weights) and counted == {k for k, v in weights.items() if v in state.counts}:
+            return state
+        others = {k: v for k, v in weights.items() if v not in set(state.weights)}
+        return state.over(weights, self.optimizer.init(others) if others else state, counted)
+
+    def _has_slots(self, state: Mapping[str, Array], name: str) -> bool:
+        """Whether a state has something for a weight that the optimizer remembers of it."""
+        known = (*self.optimizer.slots, "count")
+        return any(f"optimizer/{name}.{slot}" in state for slot in known)
+
+    def _use(self, state: State) -> None:
+        """Go on with a state of the optimizer."""
+        if state is not self.optimizer_state:
+            self.optimizer_state, self._sums = state, []
+
+    def _modes(self) -> AbstractContextManager[None]:
+        """Training mode, unless the model is in it: then its parts are as the user left them."""
+        return nullcontext() if self.model.training else in_mode(self.model, training=True)
+
+    def _warn(self, names: list[str]) -> None:
+        """Say once of each parameter that the loss does not depend on it."""
+        new = [name for name in names if name not in self._unused]
+        if new:
+            self._unused.update(new)
+            warnings.warn(
+                f"the loss does not depend on {', '.join(new)}: left as they are, without weight "
+                "decay; set trainable = False on parameters that are not to be trained",
+                stacklevel=2,
+            )
 
     # --- training ----------------------------------------------------------------------------
 
@@ -259,17 +403,16 @@ class Trainer:
             stepped = np.concatenate([last[:, None], stepped], axis=1)
         indices = stretch.rows.reshape(count * parts, -1)
         loop = self.loop(rows)
-        before = {v: v.held for v in (*self.variables().values(), *self._sums)}
-        losses, finite = loop.run(indices, stepped)
+        new, (losses, finite) = loop.run_from({}, indices, stepped)
         done = count if finite[-1] else (len(losses) - 1) // parts
         if done < count:
-            for variable, held in before.items():
-                variable.assign(held)
-            if done:
-                loop.run(indices[: done * parts], stepped[: done * parts])
+            new, _ = loop.run_from({}, indices[: done * parts], stepped[: done * parts])
         if done:
-            self.updates += done
-            self._epoch, self._batch = stretch.after[done - 1].tolist()
+            with changing:
+                for variable, value in new.items():
+                    variable.assign(Tensor(value))
+                self.updates += done
+                self._epoch, self._batch = stretch.after[done - 1].tolist()
         if done < count:
             failed = slice(done * parts, (done + 1) * parts)
             named = {name.partition("/")[2]: v for name, v in self.variables().items()}
@@ -295,51 +438,69 @@ class Trainer:
 
         With the native executor, ``loop(32).program.explain()`` lists its kernels.
         """
-        if rows not in self._loops:
-            names = list(self.optimizer.hyperparameters(0.0))
-            floats = [v for v in self.variables().values() if v.dtype.kind == "f"]
-            parts = self.parts(rows)
-            if parts > 1 and not self._sums:  # zeros between updates, so no part of the state
-                self._sums = self.optimizer_state.sums()
-
-            def step(x: Tensor, y: Tensor, *numbers: Tensor) -> tuple[Tensor, Tensor]:
-                part = Part(self._sums, 1 / parts, numbers[0]) if parts > 1 else None
-                hyper = dict(zip(names, numbers[parts > 1 :], strict=True))
-                loss = self.optimizer.minimize(
-                    lambda: self.loss(self.model(x), y).named("loss"),
-                    self.optimizer_state,
-                    hyper,
-                    part=part,
-                )
-                finite = isfinite(loss)
-                for variable in floats:
-                    finite = logical_and(finite, isfinite(variable).min())
-                return loss, finite
-
-            arrays = {"x": self.x, "y": self.y}
-            specs = [
-                Spec((rows // parts, *a.shape[1:]), a.dtype, name=n) for n, a in arrays.items()
-            ]
-            if parts > 1:
-                specs.append(Spec((), np.bool_, name="last part"))
-            specs += [Spec((), np.float64, weak=True, name=name) for name in names]
-            with in_mode(self.model, training=True):
-                graph = trace(step, *specs)
-            self._loops[rows] = Loop(graph, [self.x, self.y], self.executor, halt=1)
-            if len(self._loops) > LOOPS_KEPT:
-                self._loops.popitem(last=False)
+        known = self._loops.setdefault(rows, Recordings())
         self._loops.move_to_end(rows)
-        return self._loops[rows]
+        if len(self._loops) > LOOPS_KEPT:
+            self._loops.popitem(last=False)
+        with self._modes():
+            return known.get(
+                lambda: self._recorded(rows),
+                lambda graph: Loop(graph, [self.x, self.y], self.executor, halt=1),
+            )
+
+    def _recorded(self, rows: int) -> Graph:
+        """An update over a batch of so many rows, or over a part of it if it is cut."""
+        self._follow()
+        names = list(self.optimizer.hyperparameters(0.0))
+        floats = [v for v in self.variables().values() if v.dtype.kind == "f"]
+        parts = self.parts(rows)
+        if parts > 1 and not self._sums:  # zeros between updates, so no part of the state
+            self._sums = self.optimizer_state.sums()
+
+        def step(x: Tensor, y: Tensor, *numbers: Tensor) -> tuple[Tensor, Tensor]:
+            part = Part(self._sums, 1 / parts, numbers[0]) if parts > 1 else None
+            hyper = dict(zip(names, numbers[parts > 1 :], strict=True))
+            loss = self.optimizer.minimize(
+                lambda: as_tensor(self.loss(self.model(x), y)).named("loss"),
+                self.optimizer_state,
+                hyper,
+                part=part,
+                on_unused=self._warn,
+            )
+            finite = isfinite(loss)
+            for variable in floats:
+                finite = logical_and(finite, isfinite(variable).min())
+            return loss, finite
+
+        arrays = {"x": self.x, "y": self.y}
+        specs = [Spec((rows // parts, *a.shape[1:]), a.dtype, name=n) for n, a in arrays.items()]
+        if parts > 1:
+            specs.append(Spec((), np.bool_, name="last part"))
+        specs += [Spec((), np.float64, weak=True, name=name) for name in names]
+        return trace(step, *specs, reads=self)
 
     # --- looking -----------------------------------------------------------------------------
 
-    def predict(self, x: Any) -> Array:
-        """The model's output in evaluation mode, a row for each row of x."""
-        return self._evaluator.predict(as_rows("x", x, self.dtype))
+    def predict(self, x: Any) -> Any:
+        """The model's output in evaluation mode, a row for each row of x; see ``Evaluator``."""
+        return self._evaluation().predict(as_rows("x", x, self.dtype))
 
     def evaluate(
         self, x: Any, y: Any, metrics: Mapping[str, Metric] | None = None
     ) -> dict[str, float]:
         """Loss and metrics of the model in evaluation mode."""
         x, y = as_rows("x", x, self.dtype), as_rows("y", y, self.dtype)
-        return self._evaluator.scores(x, y, self.loss, metrics)
+        return self._evaluation().scores(x, y, self.loss, metrics)
+
+    def _evaluation(self) -> Evaluator:
+        """Of the model that is there now."""
+        if self._evaluator.model is not self.model:
+            self._evaluator = Evaluator(self.model, self.executor)
+        return self._evaluator
+
+
+def _rule(optimizer: Optimizer) -> Any:
+    """What the slots of an optimizer belong to: its class, without transforms around it."""
+    while isinstance(optimizer, Chain):
+        optimizer = optimizer.optimizer
+    return type(optimizer), optimizer.slots

@@ -10,12 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.utils.class_weight import compute_class_weight
 
 from gradlab.cli.listing import Kind, registry
 from gradlab.train import Config
+from gradlab.train.parts import make_loss
 
 QUICK = ("--epochs", "2", "--hidden", "4", "-q")
 
@@ -149,10 +152,11 @@ def test_every_setting_is_an_option(gradlab, wines, tmp_path):
     given = {
         "data": "wines.csv", "target": "kind", "categorical": "ash", "task": "classification",
         "format": "csv", "validation": "0.2", "test": "0.1", "hidden": "3", "activation": "tanh",
-        "dropout": "0.1", "init": "zeros", "loss": "hinge", "optimizer": "sgd", "lr": "0.2",
+        "dropout": "0.1", "init": "zeros", "loss": "cross_entropy", "optimizer": "sgd", "lr": "0.2",
         "schedule": "linear", "weight_decay": "0.1", "clip_norm": "2", "batch_size": "7",
         "batch_schedule": "constant", "epochs": "1", "patience": "2", "seed": "5",
         "model": "mlp", "micro_batch": "3", "evaluate_every": "2",
+        "class_weight": "1,2", "label_smoothing": "0.1",
     }  # fmt: skip
     words = [w for k, v in given.items() if k != "data" for w in (f"--{k.replace('_', '-')}", v)]
     run = gradlab("train", "wines.csv", *words, "--no-standardize", "--out", "there", "-q")
@@ -442,3 +446,33 @@ def test_a_terminal_shows_a_bar(wines, tmp_path):
     *_, last, scoring = text.strip().splitlines()
     assert re.search(r"epoch 3/3 ━+ loss [\d.]+  val [\d.]+  accuracy [\d.]+ 00:00", last)
     assert scoring.endswith("scoring all rows")
+
+
+def test_class_weights_and_label_smoothing(gradlab, wines, tmp_path):
+    run = gradlab("train", "wines.csv", "--class-weight", "balanced", "--label-smoothing", "0.1",
+                  "--epochs", "2", "--hidden", "4")  # fmt: skip
+    assert run.status == 0
+    settings = json.loads((tmp_path / "runs/wines-001/config.json").read_text())["settings"]
+    assert (settings["class_weight"], settings["label_smoothing"]) == ("balanced", 0.1)
+    for words, message in [
+        (("--class-weight", "1,2,3"), "balanced or 2 numbers of 0 or above"),
+        (("--class-weight", "heavy"), "got 'heavy'"),
+        (("--label-smoothing", "1.5"), "label_smoothing must be from 0 to 1, got 1.5"),
+        (("--loss", "hinge", "--label-smoothing", "0.1"), "not to classification with hinge"),
+        (("--target", "ash", "--class-weight", "balanced"), "is a regression"),
+    ]:
+        refused = gradlab("train", "wines.csv", *words)
+        assert (refused.status, refused.out) == (2, "")
+        assert message in refused.err
+
+
+def test_balanced_classes_count_the_same():
+    config = Config("iris", class_weight="balanced", label_smoothing=0.2)
+    rows = SimpleNamespace(
+        task="classification", outputs=3, name="rows",
+        train=SimpleNamespace(y=np.array([0, 0, 0, 0, 1, 1, 2])),
+    )  # fmt: skip
+    loss = make_loss(config, rows)
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=rows.train.y)
+    np.testing.assert_allclose(loss.weight, expected)
+    assert loss.label_smoothing == 0.2

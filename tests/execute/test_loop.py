@@ -377,3 +377,95 @@ def test_a_run_from_other_values_leaves_those_of_the_variables(executor):
         loop.over([np.ones((2, 2), np.float32)] * 2)
     with pytest.raises(ArgumentError, match="which the graph does not use"):
         loop.run_from({Variable(0.0): 1.0}, [[0, 1]], [[1.0]])
+
+
+LONG = 1 << 18
+"""Elements of a Variable that is worth not copying."""
+
+
+def view_of(w):
+    """A part of the memory that a Variable's array lies in, and nothing more."""
+    return np.asarray(memoryview(w.held.value)[:4])
+
+
+def memory_of(w):
+    """What a Variable's array is a part of."""
+    memory = w.held.value.base
+    return w.held.value if memory is None else memory
+
+
+HOLDERS = {
+    "tensor": lambda w: w.held,
+    "array": lambda w: w.held.value,
+    "numpy": lambda w: w.numpy(),
+    "part": lambda w: w.held.value[:4],
+    "memory": memory_of,
+    "view of memory": view_of,
+    "another Variable": lambda w: gl.Variable(w.held),
+    "another Variable's": lambda w: assigned(gl.Variable(np.zeros(LONG, np.float32)), w),
+    "computed": lambda w: gl.reshape(w.held, (-1, 4)),
+}
+
+
+def assigned(other, w):
+    other.assign(w)
+    return other
+
+
+def increase(w):
+    """A loop that adds 1 to a Variable, run once: the Variable's array is the executor's."""
+    loop, held = Loop(trace(lambda: w.assign(w + 1) or w[:1]), []), w.held
+    loop.run(np.zeros((1, 0)), [[]])
+    assert w.held.value is not held.value
+    return loop
+
+
+def numbers(holder):
+    """The array of what HOLDERS give, not a copy of it."""
+    held = holder.held if isinstance(holder, gl.Variable) else holder
+    return held.value if isinstance(held, gl.Tensor) else held
+
+
+def place(w):
+    return w.held.value.__array_interface__["data"][0]
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_what_somebody_else_has_is_not_written_to(holder):
+    w = gl.Variable(np.zeros(LONG, np.float32))
+    loop = increase(w)
+    other = HOLDERS[holder](w)
+    before = np.array(numbers(other))
+    loop.run(np.zeros((2, 0)), [[], []])
+    np.testing.assert_array_equal(numbers(other), before, strict=True)
+    assert w.numpy()[-1] == 3
+
+
+def test_what_nobody_else_has_stays_where_it_is():
+    """And so it is again once the others are gone."""
+    w = gl.Variable(np.zeros(LONG, np.float32))
+    loop = increase(w)
+    for holder in HOLDERS.values():
+        here = place(w)
+        loop.run(np.zeros((1, 0)), [[]])
+        assert place(w) == here
+        other = holder(w)
+        shared = np.may_share_memory(numbers(other), w.held.value)
+        loop.run(np.zeros((1, 0)), [[]])
+        assert (place(w) != here) == shared
+        del other
+    assert w.numpy()[-1] == 1 + 2 * len(HOLDERS)
+
+
+def test_two_variables_of_one_array_are_apart():
+    value = gl.tensor(np.zeros(LONG, np.float32))
+    w, v = gl.Variable(0.0 * value), gl.Variable(0.0 * value)
+    v.assign(w.held)
+
+    def step():
+        w.assign(w + 1)
+        v.assign(v + 10 * w)
+        return w[:1]
+
+    Loop(trace(step), []).run(np.zeros((2, 0)), [[], []])
+    assert (w.numpy()[0], v.numpy()[0]) == (2, 30)

@@ -1,12 +1,15 @@
 """Random programs and their gradients: compiled for NumPy, they give the bits of eager code."""
 
 import functools
+import os
+from unittest import mock
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradlab as gl
+from tests.execute.random_programs import check_each_node
 from tests.graph.samples import shape
 
 compile = functools.partial(gl.compile, executor="numpy")
@@ -74,9 +77,8 @@ def test_random_programs_give_the_same_bits(seed):
         assert x.value.tobytes() == y.value.tobytes()
 
 
-@settings(max_examples=60)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_gradients_of_random_programs_give_the_same_bits(seed):
+def gradients_of(seed):
+    """The gradients of such a program, and the arguments that have one."""
     function, arguments = random_program(seed)
     floats = [x for x in arguments if np.asarray(x).dtype.kind == "f"]
 
@@ -90,8 +92,25 @@ def test_gradients_of_random_programs_give_the_same_bits(seed):
             loss = gl.sum(function(*mixed)["last"])
         return tape.gradient(loss, sources, unconnected="zero")
 
+    return gradients, floats
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_gradients_of_random_programs_give_the_same_bits(seed):
+    gradients, floats = gradients_of(seed)
     with np.errstate(all="ignore"):
         eager = gradients(*floats)
     for x, y in zip(eager, compile(gradients)(*floats), strict=True):
         assert (x.dtype, x.shape) == (y.dtype, y.shape)
         assert x.value.tobytes() == y.value.tobytes()
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 2**32 - 1), of_gradients=st.booleans())
+def test_guarded_machine_code_is_right_node_by_node(seed, of_gradients):
+    function, arguments = gradients_of(seed) if of_gradients else random_program(seed)
+    arguments = [gl.as_tensor(x) for x in arguments]
+    with np.errstate(all="ignore"), mock.patch.dict(os.environ, GRADLAB_GUARD="memory"):
+        graph = gl.trace(function, *arguments)
+        check_each_node(graph, [x.value for x in arguments], [], f"seed {seed}")

@@ -93,13 +93,23 @@ def test_tensors_can_be_walked_over():
         (7, ShapeError, "out of bounds"),
         ([0, 9], ShapeError, "out of bounds"),
         (([0, 1], [0, 1, 2]), ShapeError, "shape"),
-        (np.array([True, False]), DTypeError, "where"),
+        (np.array([True, False, True]), ShapeError, r"mask of shape \(3,\) does not fit"),
+        (np.ones((2, 2), bool), ShapeError, r"lengths \(2, 3\)"),
+        ((0, np.ones((2, 3), bool)), ShapeError, "from axis 1 on"),
+        (True, DTypeError, "a mask with axes"),
         ([0.5], DTypeError, "whole numbers"),
     ],
 )
 def test_keys_that_do_not_fit(picked, error, says):
     with pytest.raises(error, match=says):
         gl.index(np.ones((2, 3)), picked)
+
+
+def test_an_index_out_of_range_names_the_tensor():
+    table = gl.Variable(np.ones((5, 3)), name="table")
+    for pick in (lambda i: gl.take(table, i), lambda i: table[i]):
+        with pytest.raises(ShapeError, match=r"'table' of shape \(5, 3\): index 7 .* size 5"):
+            pick([1, 7])
 
 
 def test_adding_at_an_index_that_does_not_fit():

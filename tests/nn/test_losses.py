@@ -1,5 +1,7 @@
 """Losses: formulas that PyTorch does not have, the registry, errors, traces, penalties."""
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -160,7 +162,7 @@ def test_rows_tell_what_they_are():
         (
             lambda: nn.binary_cross_entropy_with_logits([0.0, 0.0], [-1, 1]),
             ArgumentError,
-            r"targets must be in \[0, 1\], got -1 to 1",
+            r"targets must be in \[0, 1\], got -1.0 to 1.0",
         ),
         (lambda: nn.cross_entropy([1.0, 2.0], 0), ShapeError, r"logits must have shape \(n, cla"),
         (
@@ -219,3 +221,129 @@ def test_penalties_and_their_gradients():
             value = penalty(weights)
         for w, g in zip(weights, tape.gradient(value, weights), strict=True):
             np.testing.assert_allclose(g.numpy(), slope(w.numpy()))
+
+
+# --- options of cross_entropy, beside PyTorch -------------------------------------------------
+
+
+@pytest.mark.parametrize("executor", ["eager", "numpy", "native"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("places", [(6,), (3, 4), (2, 3, 2)])
+@pytest.mark.parametrize(
+    ("kind", "ignored"),
+    [("numbers", None), ("numbers", -100), ("numbers", 2), ("probabilities", None)],
+)
+def test_options_of_cross_entropy(kind, places, ignored, weighted, smoothing, executor):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(len(places))
+    z = rng.normal(size=(*places, 4))
+    weight = rng.random(4) if weighted else None
+    if kind == "numbers":
+        y = rng.integers(0, 4, places)
+        if ignored is not None:
+            y[rng.random(places) < 0.4] = ignored
+            y.flat[0] = 1
+    else:
+        y = rng.dirichlet(np.ones(4), places)
+    options = {"weight": weight, "ignore_index": ignored, "label_smoothing": smoothing}
+
+    def ours(z, y, reduction):
+        return gl.grad(
+            lambda z: (nn.cross_entropy(z, y, reduction, **options) * scale(reduction)).sum()
+        )(z), nn.cross_entropy(z, y, reduction, **options)
+
+    cotangent = rng.normal(size=places)
+
+    def scale(reduction):
+        return cotangent if reduction == "none" else 1.0
+
+    for reduction in ("mean", "sum", "none"):
+        function = functools.partial(ours, reduction=reduction)
+        if executor != "eager":
+            function = gl.compile(function, executor)
+        gradient, loss = function(z, y)
+        theirs = torch.tensor(z, requires_grad=True)
+        # PyTorch has the classes on axis 1.
+        target = torch.tensor(y) if kind == "numbers" else torch.tensor(y).movedim(-1, 1)
+        expected = torch.nn.functional.cross_entropy(
+            theirs.movedim(-1, 1), target, reduction=reduction,
+            weight=None if weight is None else torch.tensor(weight),
+            ignore_index=-100 if ignored is None else ignored, label_smoothing=smoothing,
+        )  # fmt: skip
+        (expected * torch.as_tensor(scale(reduction))).sum().backward()
+        np.testing.assert_allclose(loss, expected.detach().numpy(), rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(gradient, theirs.grad.numpy(), rtol=1e-11, atol=1e-14)
+
+
+def test_options_of_cross_entropy_that_are_refused():
+    z, y, q = np.zeros((2, 3)), np.array([0, 1]), np.full((2, 3), 1 / 3)
+    for options, error, words in [
+        ({"weight": [1.0, 2.0]}, ShapeError, "weight must have a number for each of 3 classes"),
+        ({"label_smoothing": 1.5}, ArgumentError, "label_smoothing must be from 0 to 1, got 1.5"),
+        ({"label_smoothing": float("nan")}, ArgumentError, "label_smoothing"),
+    ]:
+        with pytest.raises(error, match=words):
+            nn.cross_entropy(z, y, **options)
+    with pytest.raises(ArgumentError, match="class probabilities; give the places"):
+        nn.cross_entropy(z, q, ignore_index=1)
+    with pytest.raises(ArgumentError, match="from 0 to 2, got -1 to 0"):
+        nn.cross_entropy(z, np.array([0, -1]), ignore_index=5)
+    compiled = gl.compile(lambda z, y: nn.cross_entropy(z, y, "none", ignore_index=5))
+    np.testing.assert_array_equal(compiled(z, np.array([5, -1])), [0, np.nan])
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(nn.cross_entropy(z, np.array([5, 5]), ignore_index=5).item())
+
+
+def test_the_plain_cross_entropy_is_computed_as_before():
+    plain = gl.trace(nn.cross_entropy, gl.Spec((2, 3)), gl.Spec((2,), "int64"))
+    loss = nn.CrossEntropyLoss()
+    assert str(gl.trace(loss, gl.Spec((2, 3)), gl.Spec((2,), "int64"))) == str(plain)
+    assert len(plain.nodes) <= 12
+
+
+# --- digits, and whole numbers ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_digits_of_binary_cross_entropy(dtype):
+    mp = pytest.importorskip("mpmath")
+    z = np.concatenate([np.linspace(-100, 100, 401), [16, -16, 1e-8, 0, 700, -700]]).astype(dtype)
+    eps = np.finfo(dtype).eps
+    for y in (0.0, 1.0):
+        target = np.full_like(z, y)
+        loss = nn.binary_cross_entropy_with_logits(z, target, "none").numpy()
+        slope = gl.grad(lambda z, y=target: nn.binary_cross_entropy_with_logits(z, y, "sum"))(
+            z
+        ).numpy()
+        curve = gl.hessian(
+            lambda z, y=y: nn.binary_cross_entropy_with_logits(z, gl.full((1,), y, dtype), "sum")
+        )
+        assert curve(np.zeros(1, dtype)).item() == 0.25
+        for number, found, gradient in zip(z.tolist(), loss, slope, strict=True):
+            side = mp.mpf(number) * (1 - 2 * y)
+            exact, sigma = mp.log1p(mp.exp(side)), 1 / (1 + mp.exp(-side))
+            tiny = float(np.finfo(dtype).tiny)
+            assert abs(found - exact) <= 4 * eps * exact + tiny
+            assert abs(gradient - sigma * (1 - 2 * y)) <= 8 * eps * sigma + tiny
+
+
+def test_binary_cross_entropy_at_16():
+    loss = nn.binary_cross_entropy_with_logits(np.float32([16]), np.float32([1]))
+    assert loss.item() == pytest.approx(1.1253516e-07, rel=1e-6)
+
+
+@pytest.mark.parametrize("a", ["uint8", "int8", "uint16", "bool", "int64", "float32"])
+@pytest.mark.parametrize("b", ["uint8", "int8", "uint16", "bool", "int64", "float64"])
+@pytest.mark.parametrize("loss", [nn.mse_loss, nn.huber_loss])
+def test_losses_of_whole_numbers_do_not_wrap(loss, a, b):
+    x, y = np.array([1, 0, 100]).astype(a), np.array([0, 1, 1]).astype(b)
+    expected = loss(x.astype(np.float64), y.astype(np.float64)).item()
+    assert loss(x, y).item() == pytest.approx(expected, rel=1e-6)
+    assert gl.compile(loss)(x, y).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_two_images_of_bytes_are_as_far_apart_as_they_are():
+    dark, light = np.full((2, 2), 50, np.uint8), np.full((2, 2), 208, np.uint8)
+    assert nn.mse_loss(dark, light).item() == 158**2
+    assert nn.huber_loss(dark, light).item() == 157.5

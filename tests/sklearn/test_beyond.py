@@ -292,3 +292,20 @@ def test_programs_hold_no_weights():
     for optimizer in (optim.AdaGrad(initial_accumulator=0.5), optim.Adam()):
         held = updates(network, optimizer).variables.values()
         assert all(v.numpy().strides == (0,) * v.ndim for v in held)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_label_smoothing_is_training_on_smoothed_targets(classes):
+    """The loss of the first update, by hand; targets of ε = 1 tell nothing."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 4)), rng.integers(0, classes, 60)
+    settings = {"max_iter": 1, "batch_size": 60, "alpha": 0.0, "random_state": 0}
+    plain = MLPClassifier((5,), **settings).fit(x, y)
+    smooth = MLPClassifier((5,), label_smoothing=0.2, **settings).fit(x, y)
+    untrained = MLPClassifier((5,), learning_rate_init=1e-12, **settings).fit(x, y)
+    p = untrained.predict_proba(x)
+    q = 0.8 * np.eye(classes)[y] + 0.2 / classes
+    assert plain.loss_ == pytest.approx(-np.log(p[np.arange(60), y]).mean(), rel=1e-6)
+    assert smooth.loss_ == pytest.approx(-(q * np.log(p)).sum(1).mean(), rel=1e-6)
+    with pytest.raises(ValueError, match="label_smoothing must be a number from 0 to 1, got 2"):
+        MLPClassifier(label_smoothing=2).fit(x, y)

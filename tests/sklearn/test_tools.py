@@ -1,5 +1,6 @@
 """In the hands of scikit-learn's tools: searches, pipelines, copies, frames and threads."""
 
+import dataclasses
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -52,6 +53,26 @@ def test_a_search_compiles_once_for_all_candidates_of_a_shape():
     grid = {"momentum": [0.0, 0.5], "learning_rate": ["constant", "invscaling", "adaptive"]}
     search(sgd, grid)
     assert programs.made == before + 3
+
+
+SLOWED = {"by": 1.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Slowed(optim.Optimizer):
+    lr: float = dataclasses.field(default=0.1, metadata=optim.hyper())
+
+    def rule(self, θ, g, slots, h, t):
+        return θ - h["lr"] * SLOWED["by"] * g, slots
+
+
+def test_what_an_optimizer_of_ones_own_reads_counts(monkeypatch):
+    options = SETTINGS | {"optimizer": Slowed()}
+    first = MLPClassifier(**options).fit(X, Y).coefs_[0]
+    monkeypatch.setitem(SLOWED, "by", 0.5)
+    assert not np.array_equal(MLPClassifier(**options).fit(X, Y).coefs_[0], first)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(MLPClassifier(**options).fit(X, Y).coefs_[0], first)
 
 
 def test_a_search_on_several_threads_finds_the_same():

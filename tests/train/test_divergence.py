@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from gradlab import init, nn, optim
+from gradlab import Variable, init, nn, optim
 from gradlab.data import batches
 from gradlab.errors import DivergenceError
 from gradlab.train import RunFolder, Trainer, fit
@@ -154,3 +154,16 @@ def test_the_checkpoint_is_the_last_epochs(tmp_path):
     fit(again, (X, Y), epochs=done, run=folder, **fitting)  # nothing left to do
     for name, value in model.state_dict().items():
         assert value.tobytes() == again.state_dict()[name].tobytes()
+
+
+def test_variables_of_a_loss_have_their_names():
+    """What is not the model's and not the optimizer's may be what is not finite."""
+    strength = Variable(1.0, trainable=False, name="strength of the penalty")
+    model = nn.Linear(3, 1)
+    trainer = Trainer(
+        model, X, Y, lambda p, y: nn.mse_loss(p, y) * strength, optim.SGD(0.01), batch_size=8
+    )
+    trainer.advance(1)
+    strength.assign(np.inf)
+    with pytest.raises(DivergenceError, match="strength of the penalty before the update"):
+        trainer.advance(2)

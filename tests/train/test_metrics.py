@@ -98,3 +98,59 @@ def test_rows_are_described():
     for info in metrics.values():
         assert info.formula
         assert info.summary
+
+
+# --- which targets are understood ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "float32", "bool"])
+@pytest.mark.parametrize("shape", [(50, 3), (10, 5, 3)])
+def test_one_hot_and_soft_targets_are_classes(rng, shape, dtype):
+    logits = rng.normal(size=shape)
+    y = rng.integers(0, 3, shape[:-1])
+    one_hot = np.eye(3)[y].astype(dtype)
+    assert accuracy(logits, one_hot) == accuracy(logits, y)
+    assert top_k(logits, one_hot, 2) == top_k(logits, y, 2)
+    soft = (0.9 * np.eye(3)[y] + 0.1 / 3).astype(np.float32)
+    assert accuracy(logits, soft) == accuracy(logits, y)
+    assert accuracy(np.eye(3)[y], one_hot) == 1.0
+
+
+@pytest.mark.parametrize("targets", [(0, 1), (-1, 1), (False, True), (0.2, 0.7)])
+@pytest.mark.parametrize("column", [(6,), (6, 1), (2, 3, 1)])
+def test_targets_for_one_column(column, targets):
+    z = np.array([-1.0, 2.0, 3.0, -4.0, 5.0, -6.0]).reshape(column)
+    y = np.array(targets)[[0, 1, 0, 0, 1, 1]]
+    assert accuracy(z, y.reshape(column)) == 4 / 6
+    if column[-1] == 1:
+        assert accuracy(z, y.reshape(column[:-1])) == 4 / 6
+
+
+SHAPES = [(6,), (6, 1), (1, 6), (2, 3), (3, 2), (2, 3, 1), (1, 2, 3), (6, 2), (0, 3), (0,)]
+
+
+@pytest.mark.parametrize("logits", SHAPES)
+@pytest.mark.parametrize("y", SHAPES)
+def test_shapes_that_do_not_fit_are_refused(logits, y):
+    one_column = len(logits) == 1 or logits[-1] == 1
+    fits = y in (logits, logits[:-1]) and 0 not in logits and len(y) > 0
+    z = np.ones(logits)
+    targets = np.zeros(y, int)
+    if fits and y == logits and not one_column:
+        targets[..., 0] = 1
+    for metric in (accuracy, *((top_k,) if not one_column else ())):
+        options = {"k": 1} if metric is top_k else {}
+        if fits:
+            assert 0 <= metric(z, targets, **options) <= 1
+        else:
+            with pytest.raises(ShapeError, match=metric.__name__):
+                metric(z, targets, **options)
+
+
+def test_targets_that_mean_nothing_are_refused():
+    with pytest.raises(ArgumentError, match="each row sums to 1"):
+        accuracy(np.ones((2, 3)), np.array([[1, 1, 0], [1, 0, 0]]))
+    with pytest.raises(ArgumentError, match="each row sums to 1"):
+        accuracy(np.ones((2, 3)), np.array([[2, -1, 0], [1, 0, 0]]))
+    with pytest.raises(ArgumentError, match="0 and 1, -1 and 1"):
+        accuracy(np.ones((2, 1)), np.array([0, 2]))

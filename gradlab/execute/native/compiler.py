@@ -19,23 +19,15 @@ from gradlab.execute.native.emit.nest import nest_scratch_bytes
 from gradlab.execute.native.emit.program import emit_program
 from gradlab.execute.native.emit.special import SPECIALS
 from gradlab.execute.native.fuse import is_arange
-from gradlab.execute.native.guarded import ZONE, Guards
-from gradlab.execute.native.machine import host, identity, optimized, vector_lanes
+from gradlab.execute.native.machine import LINE, host, identity, optimized, vector_lanes
 from gradlab.execute.native.memory import place
 from gradlab.execute.native.partition import divide
-from gradlab.execute.native.plan import (
-    Buffer,
-    Kernel,
-    MatrixProduct,
-    Nest,
-    Plan,
-    SpecialKernel,
-    check_operands,
-)
+from gradlab.execute.native.plan import Buffer, Kernel, MatrixProduct, Nest, Plan, SpecialKernel
 from gradlab.execute.native.product.blas import library
 from gradlab.execute.native.product.choice import method
 from gradlab.execute.native.product.emit import scratch_bytes
 from gradlab.execute.native.schedule import schedule
+from gradlab.execute.native.verify import check_plan, checking
 from gradlab.graph import Graph, Tensor
 from gradlab.graph.tensor import Symbol
 
@@ -44,25 +36,34 @@ TINY = 100_000
 WORTH_SHARING = 25_000_000
 """Operations of an update from which several threads are faster than one."""
 BYTE = np.dtype(np.uint8)
+ZONE = 4 * LINE
+"""Bytes around each buffer of a guarded program that nothing may touch."""
 
 
-def make_plan(graph: Graph, gathered: int, halt: int | None, threads: int, zone: int = 0) -> Plan:
+def make_plan(
+    graph: Graph, gathered: int, halt: int | None, threads: int, guarded: bool = False
+) -> Plan:
     """The kernels of a lowered graph, divided among threads, and the places of its buffers.
+
+    A guarded program's buffers have red zones around them, and BLAS, whose accesses nothing can
+    check, has no part in it.
 
     Raises:
         ArgumentError: an op that the native executor does not know.
+        CompilerError: a plan that is wrong, where plans are checked.
     """
     plan = assemble(graph, gathered, halt)
     if work(plan) >= WORTH_SHARING:
         plan.threads = threads
     for kernel in plan.kernels:
         if isinstance(kernel, MatrixProduct):
-            kernel.method = method(kernel.product)
+            kernel.method = "tiled" if guarded else method(kernel.product)
         _provide_scratch(kernel, plan)
     divide(plan)
     schedule(plan)
-    place(plan, zone)
-    check_operands(plan)
+    place(plan, ZONE if guarded else 0)
+    if guarded or checking():
+        check_plan(plan)
     return plan
 
 
@@ -90,24 +91,9 @@ def _provide_scratch(kernel: Kernel, plan: Plan) -> None:
         plan.buffers.append(kernel.scratch)
 
 
-def emit(plan: Plan, timed: bool = False) -> ir.Module:
+def emit(plan: Plan, timed: bool = False, guarded: bool = False) -> ir.Module:
     """The LLVM IR of a plan."""
-    return emit_program(plan, vector_lanes(), _is_tiny(plan), timed)
-
-
-def guarded(
-    graph: Graph, gathered: int, halt: int | None, threads: int, timed: bool
-) -> tuple[Compiled, Guards]:
-    """Machine code that asks before each access, which is never kept on disk.
-
-    See ``compiled`` for the arguments.
-    """
-    machine = host()
-    plan = make_plan(graph, gathered, halt, threads, ZONE)
-    guards: list[Guards] = []
-    module = emit_program(plan, vector_lanes(), _is_tiny(plan), timed, guards)
-    code = machine.emit_object(optimized(module, machine, unroll=False))
-    return _packed(plan, code), guards[0]
+    return emit_program(plan, vector_lanes(), _is_tiny(plan), timed, guarded)
 
 
 @dataclass(frozen=True)
@@ -141,7 +127,14 @@ class Compiled:
         return Compiled(arena, threads, blas, kernels, code)
 
 
-def compiled(graph: Graph, gathered: int, halt: int | None, threads: int, timed: bool) -> Compiled:
+def compiled(
+    graph: Graph,
+    gathered: int,
+    halt: int | None,
+    threads: int,
+    timed: bool,
+    guarded: bool = False,
+) -> Compiled:
     """Machine code of a graph, from the disk if it is there.
 
     Args:
@@ -150,28 +143,26 @@ def compiled(graph: Graph, gathered: int, halt: int | None, threads: int, timed:
         halt: number of the emitted boolean that ends a run of updates once it is False.
         threads: how many it may use.
         timed: whether it takes the time of each kernel.
+        guarded: whether it checks the bounds of every access.
 
     Raises:
         ArgumentError: an op that the native executor does not know.
+        CompilerError: a plan that is wrong, where plans are checked.
     """
     cache = DiskCache(cache_folder())
-    key = content(graph, gathered, halt, threads, timed)
+    key = content(graph, gathered, halt, threads, timed, guarded)
     payload = cache.get(key)
     if payload is not None:
         return Compiled.unpack(payload)
     machine = host()
     with _no_collection():
-        plan = make_plan(graph, gathered, halt, threads)
-        module = optimized(emit(plan, timed), machine, unroll=_is_tiny(plan))
+        plan = make_plan(graph, gathered, halt, threads, guarded)
+        module = optimized(emit(plan, timed, guarded), machine, unroll=_is_tiny(plan))
     code = machine.emit_object(module)
-    made = _packed(plan, code)
+    blas = any(k.method == "blas" for k in plan.kernels if isinstance(k, MatrixProduct))
+    made = Compiled(plan.arena, plan.threads, blas, len(plan.kernels), code)
     cache.put(key, made.pack())
     return made
-
-
-def _packed(plan: Plan, code: bytes) -> Compiled:
-    blas = any(k.method == "blas" for k in plan.kernels if isinstance(k, MatrixProduct))
-    return Compiled(plan.arena, plan.threads, blas, len(plan.kernels), code)
 
 
 @contextmanager
@@ -189,7 +180,14 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def content(graph: Graph, gathered: int, halt: int | None, threads: int, timed: bool) -> str:
+def content(
+    graph: Graph,
+    gathered: int,
+    halt: int | None,
+    threads: int,
+    timed: bool,
+    guarded: bool = False,
+) -> str:
     """A digest of all that machine code depends on."""
     numbers: dict[int, int] = {}
     lines: list[Any] = [
@@ -200,6 +198,7 @@ def content(graph: Graph, gathered: int, halt: int | None, threads: int, timed: 
         gathered,
         halt,
         timed,
+        guarded,
     ]
 
     def name(x: Tensor) -> Any:

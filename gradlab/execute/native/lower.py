@@ -8,6 +8,7 @@ from collections.abc import Callable, Container
 import numpy as np
 
 from gradlab.execute.native.fuse import is_arange
+from gradlab.execute.native.verify import check_rewritten
 from gradlab.execute.simplify import simplify
 from gradlab.graph import (
     Graph,
@@ -49,20 +50,15 @@ def _logsumexp(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
 def _index_add(x: Tensor, *arrays: Tensor, key: tuple[object, ...], shape: Shape) -> Tensor:
     """One element added to each row: 0 in all columns but the one of the row's number.
 
-    It does not see a number out of range, so there must be an ``index`` of the same numbers, of a
-    tensor of the same shape, too.
+    It does not see a number out of range, so there must be an ``index`` of the same numbers too.
     """
-    if (
-        len(arrays) != 2
-        or key != (TAKE, TAKE)
-        or not is_arange(arrays[0])
-        or len(shape) != 2
-        or not arrays[0].size == arrays[1].size == x.size == shape[0]
-    ):
+    alike = len({x.shape, *(a.shape for a in arrays)}) == 1
+    matrix = key == (TAKE, TAKE) and len(shape) == 2
+    if not (matrix and alike and x.size == shape[0] and is_arange(arrays[0])):
         return apply(INDEX_ADD, (x, *arrays), {"key": key, "shape": shape})
     x, columns = (reshape(tensor, (shape[0], 1)) for tensor in (x, arrays[1]))
     columns = where(less(columns, 0), columns + shape[1], columns)
-    return where(equal(columns, np.arange(shape[1])), x, 0.0)
+    return where(equal(columns, np.arange(shape[1])), x, np.zeros((), x.dtype))
 
 
 def _fold(x: Tensor, lengths: Sizes, stride: Sizes, dilation: Sizes) -> Tensor:
@@ -128,7 +124,7 @@ def _written(graph: Graph, rule_of: Callable[[Op], Rule | None]) -> Graph:
         return graph
     recording, outer = Trace(), active.trace
     picked = {
-        (_picks(node), node.inputs[0].shape)
+        _picks(node, node.inputs[0].shape)
         for node in graph.nodes
         if node.op and node.op.name == "index"
     }
@@ -147,14 +143,10 @@ def _written(graph: Graph, rule_of: Callable[[Op], Rule | None]) -> Graph:
             assert node.op is not None
             given = tuple(new.get(id(x), x) for x in node.inputs)
             rule = rule_of(node.op)
-            if node.op.name == "index_add" and (_picks(node), node.shape) not in picked:
+            if node.op.name == "index_add" and _picks(node, node.params["shape"]) not in picked:
                 rule = None
             made = rule(*given, **node.params) if rule else apply(node.op, given, node.params)
-            if (made.shape, made.dtype) != (node.shape, node.dtype):
-                raise AssertionError(
-                    f"{node.op.name} of {node.dtype} {node.shape} was written out as "
-                    f"{made.dtype} {made.shape}"
-                )
+            check_rewritten(node, made)
             made.weak = node.weak
             new[id(node)] = made
     finally:
@@ -171,6 +163,6 @@ def _written(graph: Graph, rule_of: Callable[[Op], Rule | None]) -> Graph:
     )
 
 
-def _picks(node: Symbol) -> tuple[int, ...]:
-    """The index arrays of a node, which follow its first input."""
-    return tuple(id(x) for x in node.inputs[1:])
+def _picks(node: Symbol, shape: Shape) -> tuple[object, ...]:
+    """What a node picks: of a shape, by a key, with the arrays that follow its first input."""
+    return shape, node.params["key"], tuple(id(x) for x in node.inputs[1:])

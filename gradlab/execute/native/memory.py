@@ -12,13 +12,11 @@ from gradlab.graph.dtypes import Array
 def place(plan: Plan, zone: int = 0) -> None:
     """Give each arena buffer a place, so that no two in use at once overlap.
 
+    Around each there are so many bytes, a multiple of cache lines, that nothing uses.
+
     Largest first, each at the lowest place that is free while it is in use: close to the least
     that any placement needs (Pisarchyk & Lee, Efficient Memory Management for Deep Neural Net
     Inference, 2020, §4).
-
-    Args:
-        plan: with kernels in order and barriers set.
-        zone: bytes that stay free behind each buffer.
     """
     number = 0
     for kernel in plan.kernels:
@@ -33,10 +31,12 @@ def place(plan: Plan, zone: int = 0) -> None:
     first, last, begin, end = np.zeros((4, len(arena)), np.int64)
     for count, buffer in enumerate(arena):
         together = (first[:count] <= buffer.last) & (buffer.first <= last[:count])
-        buffer.place = _lowest(begin[:count][together], end[:count][together], buffer.bytes + zone)
+        size = buffer.bytes + zone
+        begin[count] = _lowest(begin[:count][together], end[:count][together], size)
         first[count], last[count] = buffer.first, buffer.last
-        begin[count], end[count] = buffer.place, _lines(buffer.place + buffer.bytes + zone)
-    plan.arena = int(end.max(initial=0))
+        end[count] = _lines(begin[count] + size)
+        buffer.place = int(begin[count]) + zone
+    plan.arena = zone + int(end.max(initial=0))
 
 
 def _lowest(begin: Array, end: Array, size: int) -> int:

@@ -311,28 +311,6 @@ def scratch_operand(buffer: Buffer | None) -> list[Operand]:
     return [Operand(buffer, Layout((buffer.size,), (1,)))]
 
 
-def check_operands(plan: Plan) -> None:
-    """Check that every element of every operand lies in its buffer.
-
-    Raises:
-        AssertionError: the compiler is wrong; nothing was run.
-    """
-    for kernel in plan.kernels:
-        for x in (*kernel.reads(), *kernel.writes()):
-            if x.layout.size == 0:
-                continue
-            both = zip(x.layout.shape, x.layout.strides, strict=True)
-            reach = [(n - 1) * stride for n, stride in both]
-            first = x.layout.offset + sum(step for step in reach if step < 0)
-            last = x.layout.offset + sum(step for step in reach if step > 0)
-            size = x.buffer.bytes // x.dtype.itemsize  # of all copies
-            if not 0 <= first <= last < size:
-                raise AssertionError(
-                    f"{kernel.title} reaches for elements {first} to {last} of {x.buffer}, which "
-                    f"has {size}"
-                )
-
-
 @dataclass
 class Plan:
     """A program before there is code.

@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import math
-import os
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gradlab.errors import ShapeError
 from gradlab.execute.native.assemble import constants, state_variables
-from gradlab.execute.native.compiler import compiled, emit, guarded, make_plan
+from gradlab.execute.native.compiler import compiled, emit, make_plan
 from gradlab.execute.native.explain import explain, memory
-from gradlab.execute.native.guarded import ZONE, GuardedMemory, Guards
+from gradlab.execute.native.guard import Guarded, address, aligned
 from gradlab.execute.native.lower import lower
-from gradlab.execute.native.machine import LINE, MachineCode
+from gradlab.execute.native.machine import MachineCode
 from gradlab.execute.native.plan import Plan, SpecialKernel
 from gradlab.execute.native.product.blas import bind, single_threaded
 from gradlab.execute.native.threads import each, thread_count, together
+from gradlab.execute.native.verify import check_graph, checking
 from gradlab.graph import Graph, Variable
 from gradlab.graph.dtypes import Array
-from gradlab.graph.op import Shape
-
-GUARD = "GRADLAB_GUARD"
-"""Environment variable: 1 has every program check each access to memory."""
 
 
 class NativeProgram:
@@ -43,13 +36,13 @@ class NativeProgram:
         threads: how many it may use; by default GRADLAB_THREADS, or else all cores. Small programs
             use one.
         timed: whether it takes the time of each kernel, which ``profile`` shows.
-        guard: whether each access to memory is checked, and the zones around each tensor; many
-            times slower. By default whether GRADLAB_GUARD is set to 1.
+        guard: whether every access to memory is checked, so that a fault of the compiler is an
+            error that names kernel, buffer and place, and touches nothing else; many times slower.
+            By default as GRADLAB_GUARD says: "memory" for all programs.
 
     Raises:
         ArgumentError: an op of the user's own, which the compiler does not know.
-
-    With ``guard``, a run raises BoundsError where machine code reaches beyond a tensor.
+        CompilerError: a fault of the compiler, where it is checked.
 
     >>> from gradlab.graph import Spec, trace
     >>> program = NativeProgram(trace(lambda x: x * 2 + 1, Spec((2,))))
@@ -71,14 +64,12 @@ class NativeProgram:
         self.gathered = gathered
         self.halt = halt
         self._lowered = lower(graph)
+        self._guard = checking() == "memory" if guard is None else guard
+        if self._guard or checking():
+            check_graph(self._lowered)
         self._threads = thread_count() if threads is None else threads
         self._timed = timed
-        self._guards: Guards | None = None
-        if os.environ.get(GUARD) == "1" if guard is None else guard:
-            self._made, self._guards = guarded(self._lowered, gathered, halt, self._threads, timed)
-        else:
-            self._made = compiled(self._lowered, gathered, halt, self._threads, timed)
-        self._guarding = threading.Lock()  # a guarded module knows one table of bounds at a time
+        self._made = compiled(self._lowered, gathered, halt, self._threads, timed, self._guard)
         if self._made.blas:
             bind()
         self._code = MachineCode(self._made.code)
@@ -92,13 +83,12 @@ class NativeProgram:
     @functools.cached_property
     def plan(self) -> Plan:
         """Kernels and buffers."""
-        zone = ZONE if self._guards else 0
-        return make_plan(self._lowered, self.gathered, self.halt, self._threads, zone)
+        return make_plan(self._lowered, self.gathered, self.halt, self._threads, self._guard)
 
     @property
     def ir(self) -> str:
         """LLVM's intermediate representation, before its passes."""
-        return str(emit(self.plan, self._timed))
+        return str(emit(self.plan, self._timed, self._guard))
 
     @property
     def memory(self) -> str:
@@ -190,14 +180,8 @@ class NativeProgram:
     @functools.cached_property
     def _single(self) -> NativeProgram:
         """The same program for one thread."""
-        return NativeProgram(
-            self.graph,
-            self.gathered,
-            self.halt,
-            threads=1,
-            timed=self._timed,
-            guard=self._guards is not None,
-        )
+        options = {"timed": self._timed, "guard": self._guard}
+        return NativeProgram(self.graph, self.gathered, self.halt, threads=1, **options)
 
     def _own(
         self, state: Mapping[Variable, Array], given: Set[Variable] = frozenset()
@@ -209,7 +193,7 @@ class NativeProgram:
             if variable in given and _fits(state[variable]):
                 own[variable] = state[variable]
             elif variable in written:
-                own[variable] = made = _aligned(variable.shape, variable.dtype)
+                own[variable] = made = aligned(variable.shape, variable.dtype)
                 if variable in state:
                     np.copyto(made, state[variable])
             else:
@@ -229,48 +213,34 @@ class NativeProgram:
         try:
             arena = self._arenas.pop()
         except IndexError:  # none is free: as many as calls at the same time
-            arena = _aligned((self._made.arena,), np.uint8)
+            arena = aligned((self._made.arena,), np.uint8)
         error, counter = np.zeros(max(self._made.kernels, 1), np.int32), np.zeros(1, np.int64)
+        arrays = [arena, error, _NO_ROWS if rows is None else rows, self._ticks]
         steps = np.array([array.strides[0] for array in data], np.int64)
-        arrays = [arena, error, error if rows is None else rows, self._ticks, steps]
-        arrays += [*data, *inputs]
+        arrays += [steps, *data, *inputs]
         arrays += [*(own[v] for v in self.variables), *outputs, *self._constants]
-        if self._guards is None:
-            done = self._run(count, arrays, counter)
-        else:
-            with self._guarding:
-                memory = GuardedMemory(self.plan, self._guards, arrays)
-                done = self._run(count, memory.arrays, counter)
-                memory.check()
-        self._arenas.append(arena)
-        if error.any():
-            kernel = self.plan.kernels[int(error.argmax())]
-            assert isinstance(kernel, SpecialKernel)
-            raise ShapeError(kernel.fault)
-        return outputs, done
-
-    def _run(self, count: int, arrays: Sequence[Array], counter: Array) -> int:
-        """Call the machine code on all threads; how many updates were done."""
-        bases = (ctypes.c_void_p * len(arrays))(*map(_address, arrays))
+        guarded = Guarded(arrays, len(data)) if self._guard else None
+        if guarded:
+            arrays = [*guarded.arrays, guarded.report]
+        bases = (ctypes.c_void_p * len(arrays))(*map(address, arrays))
 
         def work(thread: int) -> int:
-            return int(self._code.run(count, thread, bases, _address(counter)))
+            return int(self._code.run(count, thread, bases, address(counter)))
 
         with single_threaded() if self._made.blas else nullcontext():
             start = time.perf_counter()
             done = together(work, self._made.threads, abort=lambda: counter.fill(1 << 62))
             self._seconds += time.perf_counter() - start
             self._updates += done
-        return done
-
-
-def _aligned(shape: Shape, dtype: npt.DTypeLike) -> Array:
-    """An array that starts with a cache line."""
-    dtype = np.dtype(dtype)
-    size = math.prod(shape) * dtype.itemsize
-    whole = np.empty(size + LINE, np.uint8)
-    start = -_address(whole) % LINE
-    return whole[start : start + size].view(dtype).reshape(shape)
+        self._arenas.append(arena)
+        if guarded:
+            changed = [own[v] for v, _ in self.graph.assigned]
+            guarded.finish(self.plan, [error, self._ticks, *changed, *outputs])
+        if error.any():
+            kernel = self.plan.kernels[int(error.argmax())]
+            assert isinstance(kernel, SpecialKernel)
+            raise ShapeError(kernel.fault)
+        return outputs, done
 
 
 def _fits(array: Array) -> bool:
@@ -278,7 +248,4 @@ def _fits(array: Array) -> bool:
     return array.flags.carray
 
 
-def _address(array: Array) -> int:
-    """Where an array starts; quicker than by its ctypes attribute."""
-    address: int = array.__array_interface__["data"][0]
-    return address
+_NO_ROWS = np.zeros(0, np.int64)

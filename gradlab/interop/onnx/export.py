@@ -20,6 +20,7 @@ from gradlab.interop.onnx.batch import FIXED, SIZES, merged
 from gradlab.interop.onnx.builder import Builder, onnx_dtype
 from gradlab.interop.onnx.rows import ROWS
 from gradlab.nn import Module
+from gradlab.nn.module import in_mode
 
 onnx: Any = require("onnx", "onnx")
 
@@ -125,13 +126,8 @@ def _record_free(model: Module, specs: Sequence[Spec], batch: int) -> Graph:
 
 def _record(model: Module, specs: Sequence[Spec], batch: int) -> Graph:
     """What the model does in evaluation."""
-    modes = {part: part.training for part in model.named_modules().values()}
-    model.eval()
-    try:
+    with in_mode(model, training=False):
         graph = trace(model, *[Spec((batch, *spec.shape[1:]), spec.dtype) for spec in specs])
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
     counters = {stream.count for stream in model.named_streams().values()}
     for variable, _ in graph.assigned:
         if variable not in counters:

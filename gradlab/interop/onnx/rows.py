@@ -51,6 +51,27 @@ def _log1p(b: Builder, node: Symbol, x: str) -> str:
     return b.node("Where", exact, x, scaled)
 
 
+def _logarithm(base: int) -> Row:
+    return lambda b, node, x: b.node("Div", b.node("Log", x), _number(node, math.log(base)))
+
+
+def _atan2(b: Builder, node: Symbol, y: str, x: str) -> str:
+    """arctan |y/x|, and π minus that left of the y-axis, with the sign of y."""
+    zero = b.constant(_number(node, 0))
+
+    def negative(number: str) -> str:
+        # The reciprocal says what sign a zero has.
+        sign = b.node("Less", b.node("Reciprocal", number), zero)
+        return b.node("Or", b.node("Less", number, zero), sign)
+
+    high, wide = b.node("Abs", y), b.node("Abs", x)
+    diagonal = b.node("Cast", b.node("Greater", high, zero), to=onnx_dtype(node.dtype))
+    slope = b.node("Where", b.node("Equal", high, wide), diagonal, b.node("Div", high, wide))
+    angle = b.node("Atan", slope)
+    turned = b.node("Where", negative(x), b.node("Sub", _number(node, math.pi), angle), angle)
+    return b.node("Where", negative(y), b.node("Neg", turned), turned)
+
+
 def _not_equal(b: Builder, node: Symbol, x: str, y: str) -> str:
     return b.node("Not", b.node("Equal", x, y))
 
@@ -284,14 +305,18 @@ def _random_uniform(b: Builder, node: Symbol, key: str, draw: str, shape: Any, d
 ROWS: dict[str, Row] = {
     "abs": _op("Abs"),
     "acos": _op("Acos"),
+    "acosh": _op("Acosh"),
     "add": _op("Add"),
     "argmax": _position("ArgMax"),
     "argmin": _position("ArgMin"),
     "argsort": _argsort,
     "asin": _op("Asin"),
+    "asinh": _op("Asinh"),
     "astype": _astype,
     "astype_integer": _astype,
     "atan": _op("Atan"),
+    "atan2": _atan2,
+    "atanh": _op("Atanh"),
     "broadcast_to": _broadcast_to,
     "concat": lambda b, node, *xs, axis: b.node("Concat", *xs, axis=axis),
     "conv": _conv,
@@ -315,7 +340,9 @@ ROWS: dict[str, Row] = {
     "less": _op("Less"),
     "less_equal": _op("LessOrEqual"),
     "log": _op("Log"),
+    "log10": _logarithm(10),
     "log1p": _log1p,
+    "log2": _logarithm(2),
     "log_softmax": lambda b, node, x, axis: b.node("LogSoftmax", x, axis=axis),
     "logical_and": _logical("And"),
     "logical_not": _logical("Not"),

@@ -13,7 +13,7 @@ from gradlab.graph import OPS, Graph, Spec, Tensor, Variable, trace
 from gradlab.graph.tree import leaves, map_leaves, rebuild
 from gradlab.interop.torch.rows import ROWS, to_tensor, torch_dtype
 from gradlab.nn import Module
-from gradlab.nn.module import SETTINGS
+from gradlab.nn.module import SETTINGS, own_modes
 
 torch: Any = require("torch", "torch")
 
@@ -76,9 +76,10 @@ class Replay(torch.nn.Module):  # type: ignore[misc]
         modes = tuple(holder.training for _, holder in self._parts)
         key = (modes, repr(map_leaves(_kind, call)))
         if key not in self._programs:
-            for part, holder in self._parts:
-                part.training = holder.training
-            graph = trace(partial(_applied, self._recipe, call), *map(_spec, tensors))
+            with own_modes(self._recipe):
+                for part, holder in self._parts:
+                    part.training = holder.training
+                graph = trace(partial(_applied, self._recipe, call), *map(_spec, tensors))
             self._programs[key] = Program(written_out(graph, ROWS), self._places, tensors)
         outputs, assigned = self._programs[key].run(tensors, state)
         with torch.no_grad():

@@ -17,6 +17,7 @@ ULPS = 8
 TRANSCENDENTAL = {
     *("acos", "asin", "atan", "cos", "cosh", "erf", "exp", "expm1", "log", "log1p", "pow"),
     *("sigmoid", "sin", "sinh", "softplus", "tan", "tanh"),
+    *("acosh", "asinh", "atan2", "atanh", "log2", "log10"),
 }
 CONVOLUTIONS = ("conv", "conv_input", "conv_kernel")
 SLACK = 1.5

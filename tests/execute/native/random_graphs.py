@@ -12,12 +12,13 @@ import math
 import numpy as np
 
 import gradlab as gl
-from gradlab.graph import OPS, Graph, Spec, Symbol, Variable, trace
+from gradlab.graph import OPS, Spec, Symbol, Variable, trace
 from gradlab.graph.tensor import active
 from tests.execute.native.bounds import TRANSCENDENTAL
 from tests.graph.samples import key as random_key
 
 NODES = 220
+SMALL = ("int8", "uint8", "int16", "uint16", "uint32", "uint64")
 LARGEST = 1500
 """Elements of a tensor."""
 
@@ -130,7 +131,7 @@ class Grower:
     def binary(self):
         name = self.choose(["add", "subtract", "multiply", "divide", "maximum", "minimum",
                             "floor_divide", "remainder", "pow", "equal", "not_equal", "less",
-                            "less_equal", "greater", "greater_equal"])  # fmt: skip
+                            "less_equal", "greater", "greater_equal", "atan2"])  # fmt: skip
         x = self.one("fiu")
         y = self.partner(x, "fiu")
         if y is None:
@@ -174,8 +175,8 @@ class Grower:
         x = self.one("fiub")
         if x is None:
             return None
-        kind = self.choose(["float32", "float64", "int64", "int32", "bool", "uint8"])
-        if kind == "uint8":
+        kind = self.choose(["float32", "float64", "int64", "int32", "bool", *SMALL])
+        if kind[0] == "u":
             x = gl.abs(self.tame(x)) if x.dtype.kind != "b" else x
         elif x.dtype.kind == "f" and kind[0] == "i":
             x = self.tame(x, 1e3 if not self.exact else 64)
@@ -216,6 +217,146 @@ class Grower:
         if self.rng.random() < 0.5:
             return picked
         return gl.index_add(x.shape, rows, picked)
+
+    def numbers(self, shape, count):
+        """Positions along an axis of so many, as the program finds them or as constants."""
+        x = self.one("iu", lambda x: x.size and x.shape == shape and x.dtype != np.uint64)
+        if x is None or self.rng.random() < 0.5:
+            low = -count if self.rng.random() < 0.5 else 0
+            return gl.tensor(self.rng.integers(low, count, shape))
+        x = gl.remainder(gl.astype(x, "int64"), count)
+        kind = self.choose(["int64", "int32", "int8", "uint8", "uint64"])
+        return gl.astype(x, kind) if count < 100 else x
+
+    def picks(self, x):
+        """Index arrays for the first two axes of a tensor, one of which may count its rows."""
+        n, m = x.shape[:2]
+        rows = np.arange(n)
+        if self.rng.random() < 0.3:
+            rows = self.rng.integers(-n, n, n)
+        kind = self.rng.integers(4)
+        if kind == 0:  # every row with every column
+            return gl.tensor(rows[:, None]), self.numbers((n,), m)
+        if kind == 1:
+            return gl.tensor(rows[:, None]), self.numbers((n, 1), m)
+        return gl.tensor(rows), self.numbers((n,), m)
+
+    def picked(self):
+        """One element for each row, its adjoint, and a product with something else."""
+        x = self.one("fiub", lambda x: x.size and x.ndim >= 2)
+        if x is None or x.shape[0] * x.size > LARGEST:
+            return None
+        key = self.picks(x)
+        picked = gl.index(x, key)
+        self.add(picked)
+        if self.rng.random() < 0.3:
+            picked = gl.broadcast_to(gl.astype(1, x.dtype), picked.shape[-1:])
+        back = gl.index_add(x.shape, key, picked)
+        scale = self.rng.integers(1, 4, (x.shape[0],) + (1,) * (x.ndim - 1))
+        return back * gl.astype(scale, x.dtype)
+
+    def along_rows(self):
+        x = self.with_size("fi")
+        if x is None:
+            return None
+        axis = int(self.rng.integers(x.ndim))
+        shape = list(x.shape)
+        shape[axis] = int(self.rng.integers(1, 3))
+        return gl.take_along_axis(x, self.numbers(tuple(shape), x.shape[axis]), axis)
+
+    def letters(self, x):
+        """x as an einsum of itself: axes of equal length may share a letter, some are summed."""
+        names = {}
+        text = ""
+        for length in x.shape:
+            known = names.setdefault(length, [])
+            if not known or self.rng.random() < 0.4:
+                known.append("abcdef"[sum(map(len, names.values()))])
+            text += str(self.rng.choice(known))
+        kept = [c for c in dict.fromkeys(text) if self.rng.random() < 0.7]
+        return f"{text}->{''.join(self.rng.permutation(kept))}"
+
+    def summed(self):
+        x = self.one("f", lambda x: 2 <= x.ndim <= 4)
+        return None if x is None else gl.einsum(self.letters(x), self.tame(x))
+
+    def batched(self):
+        """Products of matrices along batch axes, of length 1 too."""
+        x = self.one("f", lambda x: x.ndim >= 3)
+        if x is None:
+            return None
+        y = self.one("f", lambda y: y.ndim >= 2 and x.shape[-1] in y.shape[-2:])
+        if y is None:
+            return None
+        turned = y.shape[-2] != x.shape[-1]
+        try:
+            batch = math.prod(np.broadcast_shapes(x.shape[:-2], y.shape[:-2]))
+        except ValueError:
+            return None
+        if batch * x.shape[-2] * y.shape[-2 if turned else -1] * max(x.shape[-1], 1) > 4 * LARGEST:
+            return None
+        return gl.matmul(self.tame(x), self.tame(y), False, turned)
+
+    def emptied(self):
+        """Rows of tensors without elements."""
+        x = self.one("fi", lambda x: x.size == 0 and x.ndim)
+        if x is None:
+            return None
+        axis = int(self.rng.integers(x.ndim))
+        kind = self.rng.integers(6)
+        if kind == 0:
+            name = self.choose(["sum", "any", "all", "prod", "logsumexp"])
+            if name == "logsumexp" and x.dtype.kind != "f":
+                return None
+            if name in ("prod", "logsumexp") and x.shape[axis] == 0:
+                return None  # of nothing it is an error
+            return getattr(gl, name)(x, axis, keepdims=bool(self.rng.integers(2)))
+        if kind == 1:
+            return getattr(gl, self.choose(["cumsum", "sort", "argsort"]))(x, axis)
+        if kind == 2:
+            return gl.pad(x, ((1, 0),) * x.ndim)
+        if kind == 3 and x.ndim == 2 and x.dtype.kind == "f":
+            return gl.matmul(x, x, True, False)
+        if kind == 4:
+            return gl.take(x, np.zeros(0, np.int64), axis)
+        return gl.flip(x, axis)
+
+    def adjoint(self):
+        """The gradient of a row that moves, picks or sums numbers; of adjoints too."""
+        x = self.one("f", lambda x: x.ndim and 0 < x.size <= LARGEST // 8)
+        if x is None:
+            return None
+        x = self.tame(x)
+        axis = int(self.rng.integers(x.ndim))
+        key = random_key(self.rng, x.shape)
+        moves = [
+            lambda x: gl.index(x, key),
+            lambda x: gl.sum(x, axis),
+            lambda x: gl.max(x, axis, keepdims=True),
+            lambda x: gl.cumsum(x, axis),
+            lambda x: gl.sort(x, axis),
+            lambda x: gl.concat([x, x * 2], axis),
+            lambda x: gl.pad(x, ((1, 0),) * x.ndim),
+            lambda x: gl.roll(x, 1, axis),
+            lambda x: gl.repeat(x, 2, axis),
+            lambda x: gl.expand_dims(x, axis) * 3,
+            lambda x: gl.prod(gl.sign(x), axis),
+        ]
+        if x.ndim >= 2:
+            picks, text = self.picks(x), self.letters(x)
+            moves += [lambda x: gl.index(x, picks), lambda x: gl.einsum(text, x)] * 3
+        move = moves[int(self.rng.integers(len(moves)))]
+        twice = self.rng.random() < 0.3
+
+        def loss(x):
+            y = move(x)
+            return (y * y if self.exact else y * gl.sin(y)).sum()
+
+        gradient = gl.grad(loss)(x)
+        if twice:
+            gradient = gl.grad(lambda x: (gl.grad(loss)(x) * x).sum())(x)
+        scale = self.rng.integers(1, 4, (x.shape[0],) + (1,) * (x.ndim - 1))
+        return gradient * gl.astype(scale, x.dtype)
 
     def joined(self):
         x = self.one("f")
@@ -342,6 +483,8 @@ class Grower:
         *((unary, 5), (binary, 6), (number, 2), (truth, 1), (choice, 2), (cast, 1.5), (view, 3)),
         *((index, 2), (index_by_tensors, 1), (joined, 1.5), (reduced, 3), (along, 2)),
         *((product, 2), (random, 0.7), (gradient, 0.2), (slid, 1), (convolved, 0.5)),
+        *((picked, 1.5), (along_rows, 0.7), (summed, 1), (batched, 0.7), (emptied, 0.7)),
+        (adjoint, 1.5),
     )
 
     def grow(self, count):
@@ -365,13 +508,23 @@ def arrays(rng, exact):
     made.append(np.asarray(rng.integers(-3, 9, (3, 4)), np.int64))
     made.append(np.asarray(rng.integers(0, 9, 5), np.uint8))
     made.append(rng.random((4, 5)) < 0.5)
+    n, m = (int(k) for k in rng.integers(1, 5, 2))
+    rare = [
+        *((shape, "float32") for shape in ((n, m, 1), (m, 1, n), (1, 1), (n, n, 1), (1, m, n))),
+        *((shape, "float64") for shape in ((n, m, 1, 1), (n, n), (3, 0), (0,), (2, 0, 1))),
+        *((shape, "bool") for shape in ((n, 1), (n, m, 1), ())),
+        *((shape, kind) for shape in ((n,), (n, m, 1), (n, 1)) for kind in ("int32", *SMALL)),
+    ]
+    for place in rng.choice(len(rare), 7, replace=False):
+        shape, kind = rare[place]
+        made.append(np.asarray(rng.integers(0, 5, shape), kind))
     return made
 
 
 class Case:
     """A random graph, what goes in, and its Variables with their values."""
 
-    def __init__(self, seed, exact):
+    def __init__(self, seed, exact, nodes=NODES):
         rng = np.random.default_rng(seed)
         self.inputs = arrays(rng, exact)
         numbers = arrays(rng, exact)
@@ -390,7 +543,7 @@ class Case:
             words = {id(stream.key.read()), id(stream.count.read())}
             grower.pool = [symbol for symbol, _ in known if id(symbol) not in words]
             grower.pool.append(gl.tensor(np.arange(5) - 2.0, "float32"))
-            grower.grow(NODES)
+            grower.grow(nodes)
             self._assign(grower, twins, symbols)
             used = {id(x) for node in active.trace.nodes for x in node.inputs}
             kept = [x for x in grower.pool if id(x) not in used or rng.random() < 0.05]
@@ -414,8 +567,3 @@ class Case:
             fits = [x for x in grower.pool if x.shape == v.shape and x.dtype == v.dtype]
             if fits:
                 v.assign(fits[-1])
-
-    def revealed(self):
-        """The same graph with every node as an output."""
-        g = self.graph
-        return Graph(g.nodes, g.inputs, g.nodes, g.captured, g.assigned, list(g.nodes), g.guards)

@@ -18,9 +18,9 @@ def compilations(monkeypatch, tmp_path):
     monkeypatch.setenv("GRADLAB_CACHE", str(tmp_path))
     keys = []
 
-    def counted(graph, gathered, halt, threads, timed):
-        keys.append(compiler.content(graph, gathered, halt, threads, timed))
-        return compiler.compiled(graph, gathered, halt, threads, timed)
+    def counted(*arguments):
+        keys.append(compiler.content(*arguments))
+        return compiler.compiled(*arguments)
 
     monkeypatch.setattr(program_file, "compiled", counted)
     return keys

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import gradlab as gl
+from gradlab.errors import ShapeError
+from gradlab.execute.native import NativeProgram
 from gradlab.execute.native.lower import WRITTEN_OUT, lower
 from gradlab.execute.numpy import NumpyProgram
 from gradlab.graph import OPS, Spec, apply, trace
@@ -101,6 +103,82 @@ def test_fewer_numbers_than_rows_are_scattered():
         )
 
     assert "index_add" in names(lower(trace(function, Spec((3,)), Spec((3,), np.int64))))
+
+
+PICKED = [
+    ((2, 3), ([0, 1], [2, 0])),
+    ((2, 3, 1), ([0, 1], [2, 0])),
+    ((2, 3, 1, 1), ([0, 1], [2, -1])),
+    ((3, 3), ([[0], [1], [2]], [[2], [0], [-3]])),
+    ((3, 3), ([[0], [1], [2]], [2, 0, 1])),  # every row with every column
+    ((3, 3), ([0, 1, 2], [[2], [0], [1]])),
+    ((3, 3), ([0, 1, 2], [1])),
+    ((1, 3), ([0], [2])),
+    ((1, 1, 1), ([0], [0])),
+    ((2, 1), ([0, 1], [0, 0])),
+    ((0, 3), ([], [])),
+    ((2, 200), ([0, 1], [-1, 100])),  # more columns than int8 counts
+    ((4, 3), ([0, 1], [2, 0])),
+]
+
+
+@pytest.mark.parametrize("numbers", ["int8", "uint8", "int32", "int64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool"])
+def test_picks_are_added_where_they_were_taken(numbers, dtype):
+    """The adjoint of picks, times something else, whatever axes of length 1 there are."""
+    for shape, arrays in PICKED:
+        rows, columns = (np.array(a, np.int64) for a in arrays)
+        columns = columns % shape[1] if numbers == "uint8" else columns
+        x = rng.integers(0, 2, shape).astype(dtype)
+        scale = np.arange(1, shape[0] + 1).reshape(-1, *[1] * (len(shape) - 1)).astype(dtype)
+
+        def function(x, columns, rows=rows, scale=scale):
+            key = (gl.tensor(rows), columns)
+            picked = x[key]
+            return gl.index_add(x.shape, key, picked) * scale, picked
+
+        graph = trace(function, Spec(x.shape, x.dtype), Spec(columns.shape, numbers))
+        inputs = [x, columns.astype(numbers)]
+        for ready in (NativeProgram(graph), NumpyProgram(lower(graph))):
+            found, _ = ready.run(inputs, [])
+            expected = np.zeros_like(x)
+            np.add.at(expected, (rows, columns), x[rows, columns])
+            np.testing.assert_array_equal(found[0], expected * scale, strict=True)
+            np.testing.assert_array_equal(found[1], x[rows, columns], strict=True)
+
+
+def test_numbers_that_only_another_shape_has_are_still_seen():
+    """They are in range for what is picked, and not for what is added to."""
+    rows = gl.tensor(np.arange(2))
+
+    def function(x, columns):
+        return x[rows, columns], gl.index_add((2, 3), (rows, columns), [1.0, 2.0])
+
+    ready = NativeProgram(trace(function, Spec((2, 9)), Spec((2,), np.int64)))
+    ready.run([np.ones((2, 9), np.float32), np.array([2, 0])], [])
+    with pytest.raises(ShapeError, match="out of range"):
+        ready.run([np.ones((2, 9), np.float32), np.array([8, 0])], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes"),
+    [
+        ("iij->j", [(3, 3, 1)]),
+        ("iij->ij", [(2, 2, 1)]),
+        ("ii->", [(4, 4)]),
+        ("ii->i", [(1, 1)]),
+        ("iijk->ik", [(2, 2, 1, 1)]),
+        ("iij,jk->ik", [(3, 3, 1), (1, 2)]),
+    ],
+)
+def test_gradients_of_repeated_letters(text, shapes):
+    arrays = [rng.integers(-3, 4, shape).astype(np.float32) for shape in shapes]
+
+    def gradients(*xs):
+        return gl.grad(lambda *xs: (gl.einsum(text, *xs) ** 2).sum(), tuple(range(len(xs))))(*xs)
+
+    for found, expected in zip(gl.compile(gradients)(*arrays), gradients(*arrays), strict=True):
+        np.testing.assert_array_equal(found, expected, strict=True)
 
 
 def test_a_graph_without_such_rows_stays_itself():

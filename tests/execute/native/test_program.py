@@ -11,7 +11,7 @@ import gradlab as gl
 from gradlab.errors import ArgumentError, ShapeError
 from gradlab.execute import Loop, program
 from gradlab.execute.native import NativeProgram, compiler
-from gradlab.execute.native.program import _aligned
+from gradlab.execute.native.guard import aligned
 from gradlab.execute.simplify import simplify
 from gradlab.graph import Op, Spec, Variable, apply, as_tensor, elementwise_shape, trace
 from tests.execute.native.plans import plan_of
@@ -364,7 +364,7 @@ def test_python_goes_on_while_a_program_runs():
     """It sees the state of a program change that holds no lock of Python's."""
     graph, v, data, rows = counting_loop(updates=100_000)
     ready = NativeProgram(graph, 1, threads=1)
-    state = {v: _aligned(v.shape, v.dtype)}
+    state = {v: aligned(v.shape, v.dtype)}
     state[v][:] = 0
     expected = ready.updates([data], rows, [np.ones(len(rows))], state)[1][v]
     numbers = [np.ones(len(rows))]

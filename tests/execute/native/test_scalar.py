@@ -71,7 +71,8 @@ def applies(name, dtype):
     """Whether NumPy takes this dtype and gives the one that the row says."""
     inputs = [np.ones(1, d) for d in operand_dtypes(name, dtype)]
     try:
-        out = OPS[name].forward(np, *inputs).dtype
+        with np.errstate(divide="ignore"):  # artanh 1
+            out = OPS[name].forward(np, *inputs).dtype
     except TypeError:  # booleans have no difference
         return False
     return out == (dtype if out.kind != "b" else out)

@@ -20,7 +20,6 @@ from gradlab.execute.native.plan import Gather, MatrixProduct, Nest, SpecialKern
 from gradlab.execute.native.schedule import schedule
 from gradlab.execute.simplify import simplify
 from gradlab.graph import Spec, trace
-from tests.execute.native import random_graphs
 from tests.execute.native.plans import lowered, staged, training_step
 from tests.execute.native.random_graphs import Case
 
@@ -287,9 +286,8 @@ def shared(monkeypatch):
 
 
 @pytest.mark.parametrize(("seed", "exact"), [(400, True), (402, False)])
-def test_any_number_of_threads_finds_the_same(seed, exact, shared, monkeypatch):
-    monkeypatch.setattr(random_graphs, "NODES", 60)
-    case = Case(seed, exact)
+def test_any_number_of_threads_finds_the_same(seed, exact, shared):
+    case = Case(seed, exact, nodes=60)
     graph = simplify(case.graph)
     expected = program(case.graph, "numpy").run(case.inputs, case.state)
     for threads in (1, 2, 3):

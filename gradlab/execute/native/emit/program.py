@@ -3,7 +3,8 @@
 ``run(updates, thread, bases, sync) -> updates done``. ``bases`` points to the addresses of the
 arena, of an error flag for each kernel, of the matrix of row numbers, of the clock's sums, of the
 bytes from one row to the next in each array of data, and of every buffer outside the arena, in the
-plan's order; ``sync`` to the counter of the barrier. Every thread calls it, with its number.
+plan's order; of a guarded program also, last, of its report. ``sync`` points to the counter of the
+barrier. Every thread calls it, with its number.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import Any
 from llvmlite import ir
 
 from gradlab.execute.native.emit.element import I8, I64, index, memory
-from gradlab.execute.native.emit.guard import callers, guard
+from gradlab.execute.native.emit.guard import REPORT, WORDS, Extent, guard
 from gradlab.execute.native.emit.loops import loop
 from gradlab.execute.native.emit.nest import buffers_of, emit_nest
+from gradlab.execute.native.emit.rolled import least
 from gradlab.execute.native.emit.special import SPECIALS
 from gradlab.execute.native.emit.special import emit as emit_special
 from gradlab.execute.native.emit.synchronize import emit_barrier
-from gradlab.execute.native.guarded import Guards
 from gradlab.execute.native.layout import Layout
 from gradlab.execute.native.math.attributes import set_attribute
 from gradlab.execute.native.plan import (
@@ -39,6 +40,8 @@ ARENA, ERROR, ROWS, CLOCK, STEPS = range(5)
 FIRST = 5
 """Number of the first buffer's address among the bases."""
 BYTES = I8.as_pointer()
+OTHERS = ("error flag", "row numbers", "clock", "steps between rows", "addresses", "barrier")
+"""What ``run`` touches beside the buffers."""
 
 
 def outside(plan: Plan) -> list[Buffer]:
@@ -46,12 +49,13 @@ def outside(plan: Plan) -> list[Buffer]:
     return [buffer for buffer in plan.buffers if buffer.home != "arena"]
 
 
+def tag(kernel: int, place: int) -> int:
+    """A number for what a kernel does with a buffer, or with one of OTHERS, counted on."""
+    return kernel << 32 | place
+
+
 def emit_program(
-    plan: Plan,
-    width: int,
-    inline: bool,
-    timed: bool = False,
-    guards: list[Guards] | None = None,
+    plan: Plan, width: int, inline: bool, timed: bool = False, guarded: bool = False
 ) -> ir.Module:
     """A module with all kernels of a plan, each distinct one once, and ``run``.
 
@@ -62,23 +66,17 @@ def emit_program(
             for tiny programs.
         timed: whether the first thread adds up the ticks that each kernel takes, with the wait
             before it.
-        guards: if a list is given, every access is guarded, and what there is to know of that is
-            appended to it. The table of bounds is then the last of the bases.
+        guarded: whether it checks the bounds of every access (see emit/guard.py).
     """
     module = ir.Module("gradlab")
     kind = ir.FunctionType(I64, [I64, I64, BYTES.as_pointer(), I64.as_pointer()])
     function = ir.Function(module, kind, "run")
     set_attribute(function, "stackrealign")
-    emitter = _Emitter(module, function, plan, width, timed)
+    emitter = _Emitter(module, function, plan, width, timed, guarded)
     emitter.emit()
-    if guards is not None:
-        where = index(FIRST + len(outside(plan)))
-        names = guard(
-            module,
-            function,
-            lambda b: b.bitcast(b.load(b.gep(emitter.bases, [where])), I64.as_pointer()),
-        )
-        guards.append(Guards(names, callers(module, emitter.kernels)))
+    if guarded:
+        sink = 8 * (REPORT + len(outside(plan)))
+        guard(function, emitter.extents, emitter.report, sink)
     for kernel in emitter.kernels:
         kernel.attributes.add("alwaysinline" if inline else "noinline")
     for made in module.functions:
@@ -103,26 +101,55 @@ def _runs(kernels: list[Kernel]) -> list[list[Kernel]]:
 
 class _Emitter:
     def __init__(
-        self, module: ir.Module, function: Any, plan: Plan, width: int, timed: bool
+        self,
+        module: ir.Module,
+        function: Any,
+        plan: Plan,
+        width: int,
+        timed: bool,
+        guarded: bool,
     ) -> None:
         self.module, self.plan, self.width, self.timed = module, plan, width, timed
+        self.guarded = guarded
         self.updates, self.thread, self.bases, self.sync = function.args
         self.b = ir.IRBuilder(function.append_basic_block("entry"))
-        self.kernels: dict[Any, list[int]] = {}
-        """Functions, with the numbers of the kernels that they are called for."""
+        self.kernels: dict[Any, None] = {}
         self.base: dict[Buffer, Any] = {}
         self.update: Any = None
         self.rounds: Any = None
         """How many barriers this thread has passed."""
+        self.extents: dict[Any, Extent] = {}
+        """Of a guarded program's pointers, what they lead to."""
+        self.sizes: dict[Buffer, Any] = {}
+        """Of a guarded program, bytes of the arrays that it runs with."""
+        self.kernel: int = len(plan.kernels)
+        """Number of the kernel at hand; one more for what is between them."""
+        self.written: set[Buffer] = set()
+        """What the kernel at hand writes."""
+        self.numbers = {buffer: number for number, buffer in enumerate(plan.buffers)}
 
     def emit(self) -> None:
         b, plan = self.b, self.plan
+        count = len(outside(plan))
+        if self.guarded:
+            self.report = b.load(b.gep(self.bases, [index(FIRST + count)]))
+            self._extent(self.bases, "addresses", index(8 * (FIRST + count + 1)))
+            self._extent(self.sync, "barrier", index(8))
+            sizes = b.gep(b.bitcast(self.report, WORDS), [index(REPORT)])
+            self._extent(sizes, "addresses", index(8 * count))
+            for i, buffer in enumerate(outside(plan)):
+                self.sizes[buffer] = b.load(b.gep(sizes, [index(i)]))
         self.arena = b.load(b.gep(self.bases, [index(ARENA)]))
-        self.error = b.bitcast(
-            b.load(b.gep(self.bases, [index(ERROR)])), ir.IntType(32).as_pointer()
+        error = b.load(b.gep(self.bases, [index(ERROR)]))
+        self.error = self._limited(
+            b.bitcast(error, ir.IntType(32).as_pointer()),
+            "error flag",
+            index(4 * max(len(plan.kernels), 1)),
         )
         rows = b.load(b.gep(self.bases, [index(ROWS)]))
-        self.rows = b.bitcast(rows, I64.as_pointer())
+        batch = next((k.out.layout.shape[0] for k in plan.kernels if isinstance(k, Gather)), 0)
+        size = b.mul(self.updates, index(8 * batch)) if self.guarded else None
+        self.rows = self._limited(b.bitcast(rows, I64.as_pointer()), "row numbers", size, False)
         for i, buffer in enumerate(outside(plan)):
             self.base[buffer] = b.load(b.gep(self.bases, [index(FIRST + i)]))
         self.rounds = b.alloca(I64)
@@ -183,15 +210,33 @@ class _Emitter:
         b, now = self.b, self._ticks()
         with b.if_then(self.first):
             table = b.bitcast(b.load(b.gep(self.bases, [index(CLOCK)])), I64.as_pointer())
+            table = self._limited(table, "clock", index(8 * len(self.plan.kernels)))
             place = b.gep(table, [index(number)])
             b.store(b.add(b.load(place), b.sub(now, b.load(self.last))), place)
         b.store(now, self.last)
 
     # --- addresses -----------------------------------------------------------------------------
 
+    def _extent(self, pointer: Any, what: Buffer | str, size: Any, writable: bool = True) -> None:
+        """Say what a pointer of a guarded program leads to."""
+        place = (
+            self.numbers[what]
+            if isinstance(what, Buffer)
+            else len(self.numbers) + OTHERS.index(what)
+        )
+        self.extents[pointer] = Extent(size, tag(self.kernel, place), writable)
+
+    def _limited(self, pointer: Any, what: Buffer | str, size: Any, writable: bool = True) -> Any:
+        """A pointer that, in a guarded program, leads to so many bytes and no further."""
+        if not self.guarded:
+            return pointer
+        pointer = self.b.gep(pointer, [index(0)])  # its own value, for this kernel alone
+        self._extent(pointer, what, size, writable)
+        return pointer
+
     def _pointer(self, buffer: Buffer, own: bool = False) -> Any:
         """Where a buffer starts in this update; of several copies, this thread's own if asked."""
-        b = self.b
+        b, skip = self.b, index(0)
         if buffer.home == "arena":
             address = b.gep(self.arena, [index(buffer.place)], inbounds=True)
             if own and buffer.copies > 1:
@@ -202,7 +247,12 @@ class _Emitter:
             if buffer.home in ("input", "output"):  # one value for each update
                 skip = b.mul(self.update, index(buffer.bytes))
                 address = b.gep(address, [skip], inbounds=True)
-        return b.bitcast(address, memory(buffer.dtype).as_pointer())
+        pointer = b.bitcast(address, memory(buffer.dtype).as_pointer())
+        each = own or buffer.copies == 1
+        size = index(buffer.size * buffer.dtype.itemsize if each else buffer.bytes)
+        if buffer in self.sizes:  # never more than there is, whatever the plan says
+            size = least(b, size, b.sub(self.sizes[buffer], skip))
+        return self._limited(pointer, buffer, size, buffer in self.written)
 
     def _at(self, x: Operand, own: bool = False) -> Any:
         """Where the first element of an operand lies."""
@@ -225,16 +275,17 @@ class _Emitter:
 
     def _run(self, kernels: list[Kernel]) -> None:
         for kernel in kernels:
-            self.number = self.plan.kernels.index(kernel)
+            self.kernel = self.plan.kernels.index(kernel)
+            self.written = {x.buffer for x in kernel.writes()}
             self._call(kernel, *self.bounds[kernel.range])
             if self.timed:
-                self._count(self.number)
+                self._count(self.kernel)
+        self.kernel, self.written = len(self.plan.kernels), set()
 
     def _call(self, kernel: Kernel, begin: Any, end: Any) -> None:
         if isinstance(kernel, Nest):
             function = emit_nest(self.module, kernel)
-            written = {x.buffer for x in kernel.writes()}
-            pointers = [self._pointer(x, x in written) for x in buffers_of(kernel)]
+            pointers = [self._pointer(x, x in self.written) for x in buffers_of(kernel)]
             if kernel.scratch is not None:
                 pointers.append(self.b.bitcast(self._pointer(kernel.scratch, own=True), BYTES))
             self._invoke(function, [begin, end, *pointers])
@@ -247,7 +298,7 @@ class _Emitter:
             self._special(kernel, begin, end)
 
     def _invoke(self, function: Any, arguments: list[Any]) -> None:
-        self.kernels.setdefault(function, []).append(self.number)
+        self.kernels[function] = None
         self.b.call(function, arguments)
 
     def _product(self, kernel: MatrixProduct, begin: Any, end: Any) -> None:
@@ -285,7 +336,7 @@ class _Emitter:
         if kernel.scratch:
             pointers.append(self._pointer(kernel.scratch, own=True))
         if SPECIALS[kernel.call.name].checks:
-            pointers.append(self.b.gep(self.error, [index(self.number)]))
+            pointers.append(self.b.gep(self.error, [index(self.kernel)]))
         self._invoke(function, [begin, end, *pointers])
 
     def _gather(self, kernel: Gather, begin: Any, end: Any) -> None:
@@ -296,8 +347,10 @@ class _Emitter:
             self.base[kernel.source],
             b.bitcast(self._pointer(kernel.out.buffer), BYTES),
         )
+        source = self._limited(source, kernel.source, self.sizes.get(kernel.source), writable=False)
         first = b.mul(self.update, index(count))
         steps = b.bitcast(b.load(b.gep(self.bases, [index(STEPS)])), I64.as_pointer())
+        steps = self._limited(steps, "steps between rows", index(8 * self.plan.gathered), False)
         step = b.load(b.gep(steps, [index(kernel.source.number)]))
         copy = self.module.declare_intrinsic("llvm.memcpy", [BYTES, BYTES, I64])
         with loop(b, begin, end) as i:

@@ -198,7 +198,8 @@ SCALARS: dict[str, Rule] = {
         name: _function(name)
         for name in (
             *("exp", "expm1", "log", "log1p", "sqrt", "erf", "sigmoid", "softplus"),
-            *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh"),
+            *("sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh"),
+            *("asinh", "acosh", "atanh", "log2", "log10"),
         )
     },
 }

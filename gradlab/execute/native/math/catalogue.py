@@ -9,7 +9,15 @@ from llvmlite import ir
 from numpy.typing import DTypeLike
 
 from gradlab.errors import ArgumentError, DTypeError, one_of
-from gradlab.execute.native.math import exponential, inverse, logarithm, simple, trigonometry
+from gradlab.execute.native.math import (
+    bases,
+    exponential,
+    inverse,
+    inverse_hyperbolic,
+    logarithm,
+    simple,
+    trigonometry,
+)
 from gradlab.execute.native.math.expression import F32, F64, Value
 from gradlab.execute.native.math.power import pow
 
@@ -30,16 +38,21 @@ UNARY: dict[str, Callable[[Value], Value]] = {
         logarithm.log,
         logarithm.log1p,
         logarithm.softplus,
+        bases.log2,
+        bases.log10,
         trigonometry.sin,
         trigonometry.cos,
         trigonometry.tan,
         inverse.asin,
         inverse.acos,
         inverse.atan,
+        inverse_hyperbolic.asinh,
+        inverse_hyperbolic.acosh,
+        inverse_hyperbolic.atanh,
     )
 }
 BINARY: dict[str, Callable[[Value, Value], Value]] = {
-    formula.__name__: formula for formula in (simple.maximum, simple.minimum, pow)
+    formula.__name__: formula for formula in (simple.maximum, simple.minimum, pow, inverse.atan2)
 }
 FUNCTIONS = (*UNARY, *BINARY)
 """The names."""
@@ -50,8 +63,8 @@ def function(module: ir.Module, name: str, dtype: DTypeLike) -> ir.Function:
 
     It is always inlined, and LLVM turns a loop that calls it into a loop over vectors. Results are
     within 2 units in the last place over the whole range, subnormal numbers included (asin within
-    2.1, tan within 3.6); NaN, infinities and the signs of zeros are NumPy's. A machine without
-    fused multiply-add gets the same results, slowly.
+    2.1, atan2 2.2 and tan 3.6); NaN, infinities and the signs of zeros are NumPy's. A machine
+    without fused multiply-add gets the same results, slowly.
 
     Raises:
         ArgumentError: a name that is none of `FUNCTIONS`.

@@ -1,4 +1,4 @@
-"""π, ln 2 and 2/√π to more digits than any format needs, and their parts as floats.
+"""π, ln 2, ln 10 and 2/√π to more digits than any format needs, and their parts as floats.
 
 A product k · c is exact if k and c have together no more digits than the format: so Cody and Waite
 (Software Manual for the Elementary Functions, 1980) subtract a multiple of a constant in parts.
@@ -28,6 +28,10 @@ PI = 16 * _arctan(5, -1) - 4 * _arctan(239, -1)
 
 LN2 = 18 * _arctan(26, 1) - 2 * _arctan(4801, 1) + 8 * _arctan(8749, 1)
 """From the factors 2, 3, 5 and 7 of 25/27, 4800/4802 and 8748/8750."""
+
+
+LN10 = 46 * _arctan(31, 1) + 34 * _arctan(49, 1) + 20 * _arctan(161, 1)
+"""From the factors 2, 3 and 5 of 30/32, 48/50 and 160/162."""
 
 
 TWO_OVER_ROOT_PI = Fraction(math.isqrt(int(4 / PI * 4**BITS)), 2**BITS)

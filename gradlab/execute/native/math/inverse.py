@@ -1,4 +1,4 @@
-"""arcsin, arccos and arctan, by the reductions that keep their polynomials short."""
+"""arcsin, arccos, arctan and atan2, by the reductions that keep their polynomials short."""
 
 from __future__ import annotations
 
@@ -71,3 +71,21 @@ def acos(x: Value) -> Value:
     far = 2 * (s + t)
     behind = (2 * high - 2 * s) + fma(t, -2.0, 2 * low)
     return select(large, select(x < 0, behind, far), near)
+
+
+def atan2(y: Value, x: Value) -> Value:
+    """Angle of the point (x, y): arctan of the smaller over the larger size, and turned from there.
+
+    π/2 minus that where |y| is larger, and π minus the angle where x is negative, −0 too.
+    """
+    a, b = absolute(y), absolute(x)
+    steep = a > b
+    small, large = select(steep, b, a), select(steep, a, b)
+    # 0/0 counts as 0, and ∞/∞ as 1.
+    alike = select(large > 0, x.like(1.0), 0.0)
+    t = atan(select(small.equals(large), alike, small / large))
+    quarter, quarter_low = _angle(PI / 2, x.format)
+    t = select(steep, quarter - (t - quarter_low), t)
+    half, half_low = _angle(PI, x.format)
+    behind = copysign(x.like(1.0), x) < 0
+    return copysign(select(behind, half - (t - half_low), t), y)

@@ -41,7 +41,7 @@ def _of_positive(a: Value, y: Value) -> Value:
     """aʸ for a ≥ 0, but for 1 to the power ∞ or NaN and NaN to the power 0."""
     scaled, more = normal(a)
     n, m = split(scaled)
-    high, low = _log_sum(to_float(n, a.format) + more, m - 1)
+    high, low = log_sum_in_parts(to_float(n, a.format) + more, m - 1)
     high = select(a.equals(0), -math.inf, select(a < math.inf, high, a))
     product = y * high
     rest = fma(y, low, fma(y, high, -product))
@@ -49,8 +49,8 @@ def _of_positive(a: Value, y: Value) -> Value:
     return exp(product, select(absolute(product) < 1024, rest, 0.0))
 
 
-def _log_sum(k: Value, f: Value) -> tuple[Value, Value]:
-    """k ln 2 + ln(1 + f) as a float and a rest.
+def log_sum_in_parts(k: Value, f: Value) -> tuple[Value, Value]:
+    """k ln 2 + ln(1 + f), as a float and a rest.
 
     ln(1 + f) = 2s + s·v with s = f/(2 + f), v = z u, u = 2/3 + z P(z) and z = s². A name with an
     underscore is what is missing from the name without.
