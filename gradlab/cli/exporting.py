@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from gradlab.cli.target import check_target
+
 ONNX = ".onnx"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 """Of files of weights."""
@@ -41,6 +43,7 @@ def export(
     from gradlab.train.parts import input_shape
     from gradlab.train.prediction import TrainedNetwork
 
+    check_target("target", target, run=run)
     network = TrainedNetwork.open(run)
     metadata = {"preprocess": json.dumps(network.preprocess.to_json())}
     suffix = target.suffix.lower()

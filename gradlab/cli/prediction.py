@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from gradlab.cli.report import shown
+from gradlab.cli.target import check_target
 
 
 def predict(
@@ -43,6 +44,8 @@ def predict(
     from gradlab.files import replacing
     from gradlab.train import predict as predict_rows
 
+    if out is not None:
+        check_target("out", out, data=data)
     found = predict_rows(run, data, format=format, data_dir=data_dir)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

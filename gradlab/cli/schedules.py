@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gradlab.cli.target import check_target
+
 schedules_app = typer.Typer(help="Look at schedules before training with them.")
 
 
@@ -30,5 +32,6 @@ def plot(
     """
     from gradlab.schedule import build, plot
 
+    check_target("out", out)
     path = plot({name: build(name, epochs=epochs) for name in names}, epochs, out)
     typer.echo(f"drawn: {path}")

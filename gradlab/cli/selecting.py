@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gradlab.cli.target import check_target
 from gradlab.errors import ArgumentError
 
 
@@ -106,6 +107,7 @@ def select_weights(
     from gradlab.weight_files import form_of
 
     form_of(out)
+    check_target("out", out, teacher=teacher)
     shape = _shape(inputs)
     given = {} if outputs is None else {"outputs": outputs}
     student = models.build(model, inputs=shape, **given)
@@ -119,8 +121,6 @@ def select_weights(
         otherwise,
         heads,
     )
-    if teacher.resolve() in (out.resolve(), *out.resolve().parents):
-        raise ArgumentError(f"out {str(out)!r} is, or lies in, the teacher: give another name")
     values, report = scheme.select(student, seed)
     variables = student.named_variables()
     for path, value in values.items():

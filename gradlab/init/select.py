@@ -274,19 +274,25 @@ class SelectWeights(Initializer):
 
 
 def _with_buffers(model: Module, chosen: Mapping[str, Variable]) -> dict[str, Variable]:
-    """The chosen parameters, and the buffers of modules that have a chosen one, or none at all."""
+    """The chosen parameters, and the buffers that go with one of them.
+
+    A buffer goes with the parameters of its module. If that has none, as a normalization without
+    γ and β, it goes with the parameter before it in the model, or else with the first.
+    """
     parameters = model.named_parameters()
-
-    def among(path: str, names: Mapping[str, Variable]) -> bool:
-        owner = path.rpartition(".")[0]
-        return any(name.rpartition(".")[0] == owner for name in names)
-
-    return {
-        path: variable
-        for variable, (path, *_) in model.state_paths().items()
-        if path in chosen
-        or (path not in parameters and (among(path, chosen) or not among(path, parameters)))
-    }
+    modules: dict[str, list[str]] = {}
+    for path in parameters:
+        modules.setdefault(path.rpartition(".")[0], []).append(path)
+    before = list(parameters)[:1]
+    found = {}
+    for variable, (path, *_) in model.state_paths().items():
+        if path in parameters:
+            before = among = [path]
+        else:
+            among = modules.get(path.rpartition(".")[0], before)
+        if not among or not chosen.keys().isdisjoint(among):
+            found[path] = variable
+    return found
 
 
 def _missing(path: str, teacher: Teacher, pairing: Pairing) -> str:

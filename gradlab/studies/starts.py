@@ -46,9 +46,10 @@ def inconsistent(teacher: Module) -> Start:
     scheme = SelectWeights(teacher, elements="random")
 
     def start(model: Module, seed: int) -> None:
-        parameters = model.named_parameters()
+        parameters, variables = model.named_parameters(), model.named_variables()
         for number, (path, parameter) in enumerate(parameters.items()):
             values = scheme.draw(model, {path: parameter}, len(parameters) * seed + number)
-            parameter.assign(values[path])
+            for name, value in values.items():  # buffers too
+                variables[name].assign(value)
 
     return start

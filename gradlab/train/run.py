@@ -34,6 +34,19 @@ HISTORY = "history.json"
 RESULT = "result.json"
 STANDARD_INPUT = "standard-input"
 LOG = "log.jsonl"
+CURVES = ("curves.png", "curves.svg")
+FILES = (
+    CONFIG,
+    PREPROCESS,
+    CHECKPOINT,
+    MODEL,
+    HISTORY,
+    RESULT,
+    STANDARD_INPUT,
+    LOG,
+    *CURVES,
+)
+"""All that a training writes, by name."""
 ABOUT = ("features", "outputs", "digest")
 """What ``config.json`` says beside the settings."""
 FORMAT = 1
@@ -230,9 +243,14 @@ class RunFolder:
         """Write what a finished training leaves: weights, history, curves and, last, the result."""
         save_arrays(self.path / MODEL, weights, {"format": FORMAT})
         history.to_json(self.path / HISTORY)
-        for suffix in ("png", "svg"):
-            history.plot(self.path / f"curves.{suffix}", title)
+        for name in CURVES:
+            history.plot(self.path / name, title)
         write_json(self.path / RESULT, dataclasses.asdict(outcome))
+
+
+def is_run_folder(path: Path) -> bool:
+    """Whether a folder is one."""
+    return (path / CONFIG).is_file() and (path / PREPROCESS).is_file()
 
 
 def _numbered(folder: Path, parent: Path, name: str) -> Path:

@@ -231,6 +231,80 @@ def test_buffers_go_with_their_parameters():
     )
 
 
+def plain_norm(width, before=False):
+    """Normalizations without γ and β, whose statistics are all that they have."""
+    first = [nn.BatchNorm1d(2, affine=False)] if before else []
+    dense = [nn.Linear(2, width), nn.BatchNorm1d(width, affine=False), nn.ReLU()]
+    return nn.Sequential(*first, *dense, nn.Linear(width, width), nn.Linear(width, 2))
+
+
+def plain_images(width):
+    return nn.Sequential(
+        *(nn.Conv2d(1, width, 3, padding=1), nn.BatchNorm2d(width, affine=False), nn.ReLU()),
+        *(nn.Flatten(), nn.BatchNorm1d(16 * width, affine=False), nn.Linear(16 * width, 2)),
+    )
+
+
+STATISTICS = ("running_mean", "running_var")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_statistics_without_parameters_are_selected(policy):
+    teacher, student = filled(plain_norm(8, before=True), 1), filled(plain_norm(4, True), 2)
+    teacher[0].num_batches_tracked.assign(17)
+    initialize(student, SelectWeights(teacher, elements=policy), seed=3)
+    taken = chosen_elements(policy, 8, 4, 3)
+    np.testing.assert_array_equal(student[1].bias, teacher[1].bias.numpy()[taken])
+    for name in STATISTICS:
+        kept, given = (getattr(model[2], name).numpy() for model in (student, teacher))
+        np.testing.assert_array_equal(kept, given[taken])
+        kept, given = (getattr(model[0], name).numpy() for model in (student, teacher))
+        np.testing.assert_array_equal(kept, given)
+    assert student[0].num_batches_tracked.item() == 17
+
+
+def test_statistics_of_images_without_parameters_are_selected():
+    teacher, student = filled(plain_images(6), 1), filled(plain_images(3), 2)
+    initialize(student, SelectWeights(teacher), seed=3)
+    for name in STATISTICS:
+        kept, given = (getattr(model[1], name).numpy() for model in (student, teacher))
+        np.testing.assert_array_equal(kept, given[::2])
+        kept, given = (getattr(model[4], name).numpy() for model in (student, teacher))
+        np.testing.assert_array_equal(kept.reshape(3, 16), given.reshape(6, 16)[::2])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "selected"),
+    [("1.*", True), ("1.weight", False), ("1.bias", True), ("4.*", False), ("*", True)],
+)
+def test_statistics_without_parameters_go_with_what_is_before_them(pattern, selected):
+    """With the bias of the layer whose outputs they are of."""
+    teacher, student = filled(plain_norm(8, before=True), 1), filled(plain_norm(4, True), 2)
+    before = student.state_dict()
+    initialize(student, "zeros", patterns={pattern: SelectWeights(teacher, select_head=True)})
+    after = student.state_dict()
+    for name in STATISTICS:
+        expected = getattr(teacher[2], name).numpy()[::2] if selected else before[f"2.{name}"]
+        np.testing.assert_array_equal(after[f"2.{name}"], expected)
+
+
+def test_skipped_statistics_keep_their_values_and_absent_ones_are_named():
+    teacher, student = filled(plain_norm(8), 1), filled(plain_norm(4), 2)
+    before = student.state_dict()
+    initialize(student, SelectWeights(teacher, skip=["1.*"]))
+    for name in STATISTICS:
+        np.testing.assert_array_equal(getattr(student[1], name), before[f"1.{name}"])
+    without = {k: v for k, v in teacher.state_dict().items() if not k.startswith("1.")}
+    with pytest.raises(ArgumentError, match=r"1\.running_mean cannot be selected"):
+        initialize(student, SelectWeights(without))
+
+
+def test_a_model_of_statistics_alone():
+    teacher, student = (filled(nn.BatchNorm1d(n, affine=False), n) for n in (8, 4))
+    values = SelectWeights(teacher, elements="consecutive").select(student).values
+    np.testing.assert_array_equal(values["running_var"], teacher.running_var.numpy()[:4])
+
+
 def test_a_padding_row_stays_zero():
     teacher = nn.Sequential(nn.Embedding(5, 8), nn.Linear(8, 2))
     student = nn.Sequential(nn.Embedding(5, 4, padding_idx=1), nn.Linear(4, 2))

@@ -51,8 +51,9 @@ def elementwise(op):
     """The row of the batch, of numbers of each example, and of constants of the batch's length."""
 
     def function(x, i):
-        others = [x[:, :1], gl.full((x.shape[0], 1, 1), 0.5, "float32")]
-        return apply(op, (x, *others)[: len(op.vjps)])
+        shares = [x, x[:, :1], gl.full((x.shape[0], 1, 1), 0.5, "float32")]
+        within = [d.low + share * (d.high - d.low) for d, share in zip(op.domain, shares)]  # noqa: B905
+        return apply(op, tuple(within))
 
     return function
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from gradlab import nn
 from gradlab.init import SelectWeights
 from gradlab.nn.models import GPT
 from gradlab.studies import Plan
@@ -186,3 +187,19 @@ def test_rows_of_images_are_apart(tmp_path):
     assert task.train.x.shape[1:] == task.inputs == (1, 28, 28)
     images = {rows.x[i].tobytes() for rows in task[:3] for i in range(len(rows.x))}
     assert len(images) == 120
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("start", [selected, inconsistent])
+def test_starts_take_the_statistics_of_a_teacher_too(start, affine):
+    def normalized(width):
+        norm = nn.BatchNorm1d(width, affine=affine)
+        return nn.Sequential(nn.Linear(2, width), norm, nn.ReLU(), nn.Linear(width, 2))
+
+    teacher, student = normalized(8), normalized(4)
+    teacher[1].running_mean.assign(np.arange(8))
+    teacher[1].running_var.assign(np.arange(8) + 10)
+    start(teacher)(student, 0)
+    mean, variance = student[1].running_mean.numpy(), student[1].running_var.numpy()
+    assert len(set(mean)) == 4
+    np.testing.assert_array_equal(variance, mean + 10)
