@@ -4,10 +4,13 @@ import copy
 import importlib
 import itertools
 import os
+import random
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -57,6 +60,10 @@ def clean_process(monkeypatch):
     """Every test starts alike, whatever ran before it, and leaves the process as it was."""
     # Layers draw their first weights by how many of them this process has made.
     monkeypatch.setattr(made, "_made", itertools.count())
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
     registries = [getattr(importlib.import_module(m), name) for m, name in REGISTRIES.items()]
     rows = [copy.copy(vars(registry)["_rows"]) for registry in registries]
     aliases = [copy.copy(vars(registry)["_aliases"]) for registry in registries]
@@ -87,6 +94,12 @@ def published():
         return found
 
     return folder
+
+
+def pytest_configure(config):
+    """In random order too, every test has the random numbers that ``clean_process`` starts."""
+    if hasattr(config.option, "randomly_reset_seed"):
+        config.option.randomly_reset_seed = False
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config):

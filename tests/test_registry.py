@@ -1,7 +1,12 @@
 """Rows by name: duplicates, aliases, specs that say too much, suggestions."""
 
+import importlib
+import pkgutil
+from pathlib import Path
+
 import pytest
 
+import gradlab
 from gradlab import init, optim
 from gradlab.errors import ArgumentError
 from gradlab.registry import Registry
@@ -74,3 +79,18 @@ def test_first_authors_by_either_name():
 def test_optimizers_are_suggested_whatever_the_case():
     with pytest.raises(ArgumentError, match="did you mean 'adam'"):
         optim.optimizers.build("Adam")
+
+
+def test_tests_put_back_the_rows_of_every_registry(request):
+    """As conftest.py does for those that it names."""
+    conftest = request.config.pluginmanager.get_plugin(
+        str(Path(__file__).parents[1] / "conftest.py")
+    )
+    names = [m.name for m in pkgutil.walk_packages(gradlab.__path__, "gradlab.")]
+    modules = [importlib.import_module(name) for name in names if "__main__" not in name]
+    places = {id(thing) for m in modules for thing in vars(m).values() if type(thing) is Registry}
+    known = {
+        id(getattr(importlib.import_module(module), name))
+        for module, name in conftest.REGISTRIES.items()
+    }
+    assert places == known
