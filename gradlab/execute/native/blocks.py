@@ -23,7 +23,7 @@ IN_MEMORY = 64
 
 
 @dataclass(frozen=True)
-class Cut:
+class LoopCut:
     """Where a sum is cut into blocks: at which loop, after how many of its positions."""
 
     depth: int
@@ -38,8 +38,8 @@ class SumBlocks:
     """
 
     inner: int
-    register: Cut | None = None
-    memory: Cut | None = None
+    register: LoopCut | None = None
+    memory: LoopCut | None = None
 
 
 def sum_blocks(nest: Nest, loops: Loops, strides: Sequence[Sequence[int]]) -> list[SumBlocks]:
@@ -73,14 +73,14 @@ def sum_blocks(nest: Nest, loops: Loops, strides: Sequence[Sequence[int]]) -> li
     return found
 
 
-def _cut(lengths: Sequence[int], along: Sequence[int], most: int, limit: int) -> Cut | None:
+def _cut(lengths: Sequence[int], along: Sequence[int], most: int, limit: int) -> LoopCut | None:
     """The innermost loop at which there are more terms than go into a block, if there are."""
     if math.prod(lengths[i] for i in along) <= limit:
         return None
     terms = 1
     for i in reversed(along):
         if terms * lengths[i] > most:
-            return Cut(i, max(most // terms, 1))
+            return LoopCut(i, max(most // terms, 1))
         terms *= lengths[i]
     raise AssertionError("more terms than there are in all loops")
 
