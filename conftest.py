@@ -24,6 +24,7 @@ if "GRADLAB_TESTS" not in os.environ:
     FOLDER = os.environ["GRADLAB_TESTS"] = tempfile.mkdtemp(prefix="gradlab-tests-")
     PLACES = (
         "GRADLAB_CACHE",
+        "HYPOTHESIS_STORAGE_DIRECTORY",
         "MPLCONFIGDIR",
         "TMPDIR",
         "TORCHINDUCTOR_CACHE_DIR",
