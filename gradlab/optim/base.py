@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from gradlab.errors import ArgumentError, GradientError, ShapeError, TraceError
 from gradlab.graph import Symbol, Tensor, Variable, as_tensor
 from gradlab.graph.tensor import active
 from gradlab.graph.trace import guard
-from gradlab.optim.hyper import Hyperparameters
+from gradlab.optim.hyper import Hyper, Hyperparameters
 from gradlab.optim.part import Part
 from gradlab.optim.state import State, Weights, named
 
@@ -84,6 +84,16 @@ class Optimizer(Hyperparameters, ABC):
         parts = zip(weights, gradients, slots, times, strict=True)
         results = [self.rule(θ, g, s, h, t) for θ, g, s, t in parts]
         return [θ for θ, _ in results], [s for _, s in results]
+
+    def with_lr(self, change: Callable[[Hyper], Hyper]) -> Self:
+        """The same optimizer with another learning rate, which ``change`` makes of the one it has.
+
+        >>> from gradlab.optim import Adam, Chain, ClipNorm
+        >>> Chain(ClipNorm(1.0), Adam(0.5)).with_lr(lambda lr: lr / 2).hyperparameters(0)["lr"]
+        0.25
+        """
+        optimizer: Any = self
+        return cast("Self", replace(optimizer, lr=change(optimizer.lr)))
 
     def init(self, weights: Weights) -> State:
         """State before the first update; Variables that are not trainable are left out.

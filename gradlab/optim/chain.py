@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from gradlab.errors import ArgumentError
 from gradlab.optim.base import Optimizer, Slots, Values, X
+from gradlab.optim.hyper import Hyper
 from gradlab.optim.transforms import Transform
 
 
@@ -75,6 +77,10 @@ class Chain(Optimizer):
         for part in (*self.transforms, self.optimizer):
             values |= part.over(epochs)
         return values
+
+    def with_lr(self, change: Callable[[Hyper], Hyper]) -> Chain:
+        """The same chain with another learning rate of its optimizer."""
+        return Chain(*self.transforms, self.optimizer.with_lr(change))
 
     def initial(self, slot: str) -> float:
         """The number that fills a slot before the first update."""

@@ -18,6 +18,22 @@ Hyper = float | Callable[[float], float]
 
 
 @dataclass(frozen=True)
+class Scaled:
+    """A schedule times a number, for schedules of any kind.
+
+    >>> Scaled(lambda t: 1 / (1 + t), 0.5)(1)
+    0.25
+    """
+
+    schedule: Callable[[float], float]
+    factor: float
+
+    def __call__(self, t: float) -> float:
+        """The value at t epochs."""
+        return self.factor * self.schedule(t)
+
+
+@dataclass(frozen=True)
 class Range:
     """Which numbers a hyperparameter may be: finite, from 0 (or above it) to below a bound."""
 

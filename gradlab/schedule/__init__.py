@@ -1,6 +1,6 @@
 """Schedules of a hyperparameter or of the batch size over the epochs of a training."""
 
-from gradlab.schedule.anneal import Cosine, CosineRestarts, Linear, OneCycle, Polynomial
+from gradlab.schedule.anneal import Cosine, CosineRestarts, Cyclic, Linear, OneCycle, Polynomial
 from gradlab.schedule.base import Product, Schedule
 from gradlab.schedule.batch import LinearGrowth, Reciprocal, StepGrowth
 from gradlab.schedule.compose import Sequence, Warmup
@@ -13,6 +13,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "CosineRestarts",
+    "Cyclic",
     "Exponential",
     "InverseTime",
     "Linear",

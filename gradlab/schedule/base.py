@@ -54,7 +54,7 @@ class Schedule(ABC):
     def __call__(self, t: float | NDArray[Any] | Sequence[float]) -> float | Floats:
         """Multiplier at t epochs: a float at a number, an array at an array."""
         epochs = _epochs(t)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             # In one dimension always: NumPy's scalars and arrays round powers differently.
             values = self.at(epochs.reshape(-1)).reshape(epochs.shape)
         if not np.isfinite(values).all():
@@ -85,6 +85,13 @@ class Schedule(ABC):
         high = f" and < {below:g}" if below < math.inf else ""
         kind = type(self).__name__
         raise ArgumentError(f"{kind}: {name} is {value!r}; give a finite number {low}{high}")
+
+    def _check_choice(self, name: str, choices: tuple[Any, ...]) -> None:
+        """Refuse what is none of the choices, which are texts or truth values."""
+        value = getattr(self, name)
+        if (type(value), value) not in [(type(choice), choice) for choice in choices]:
+            known = " or ".join(map(repr, choices))
+            raise ArgumentError(f"{type(self).__name__}: {name} is {value!r}; give {known}")
 
     def _check_schedule(self, name: str, value: object) -> None:
         """Refuse what is not a schedule."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gradlab.errors import ArgumentError
-from gradlab.optim import Adam, Chain, Momentum, Nesterov, Optimizer, optimizers
+from gradlab.optim import Adam, Momentum, Nesterov, Optimizer, optimizers
 from gradlab.optim.base import Slots, Values, X
 from gradlab.schedule import build
 
@@ -60,15 +59,6 @@ def make_optimizer(settings: Any) -> Optimizer:
         raise ArgumentError(
             f"schedule is {schedule!r}; give one of gradlab.schedule, or a text such as 'cosine'"
         )
-    return _scheduled(chosen, schedule)
-
-
-def _scheduled(optimizer: Any, schedule: Callable[[float], float]) -> Optimizer:
-    """The optimizer with its learning rate multiplied by a schedule."""
-    if isinstance(optimizer, Chain):
-        return Chain(*optimizer.transforms, _scheduled(optimizer.optimizer, schedule))
-    base = optimizer.lr
-    made: Optimizer = replace(
-        optimizer, lr=lambda t: (base(t) if callable(base) else base) * schedule(t)
+    return chosen.with_lr(
+        lambda base: lambda t: (base(t) if callable(base) else base) * schedule(t)
     )
-    return made

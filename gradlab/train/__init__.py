@@ -1,7 +1,7 @@
 """Floor 4: training, from one update to a whole experiment."""
 
 from gradlab.train.budget import InUpdates
-from gradlab.train.callbacks import Callback, EarlyStopping, JSONLog, TensorBoard
+from gradlab.train.callbacks import Callback, EarlyStopping, JSONLog, ReduceLROnPlateau, TensorBoard
 from gradlab.train.config import Config
 from gradlab.train.evaluate import Evaluator
 from gradlab.train.experiment import Experiment
@@ -30,6 +30,7 @@ __all__ = [
     "Outcome",
     "Predictions",
     "Record",
+    "ReduceLROnPlateau",
     "RunFolder",
     "TensorBoard",
     "Trainer",

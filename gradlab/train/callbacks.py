@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradlab.errors import ArgumentError, RunError, require
 from gradlab.files import replacing
+from gradlab.optim.hyper import Hyper, Scaled
 from gradlab.train.files import plain
 
 if TYPE_CHECKING:
@@ -89,6 +90,115 @@ class EarlyStopping(Callback):
             else:
                 waited += 1
         return waited >= self.patience
+
+
+class ReduceLROnPlateau(Callback):
+    """Lower the learning rate when a measurement has not improved for more rows than the patience.
+
+    η ← max(η · factor, min_lr), unless the difference is at most eps
+
+    It is PyTorch's scheduler of that name, with its defaults, and lowers whatever rate the
+    optimizer has: of a schedule all later values are multiplied by what η at that time is. The
+    history shows the rate of each row, nothing is compiled anew, and a resumed training gets the
+    same rates, since they follow from its history. A better value is below best · (1 − threshold)
+    in mode "min" and above best · (1 + threshold) in mode "max", or with ``threshold_mode="abs"``
+    below best − threshold and above best + threshold.
+
+    Args:
+        monitor: a measurement of the history: "loss", or one on the validation split.
+        mode: "min" or "max": what is better.
+        factor: in (0, 1).
+        patience: rows without an improvement that are waited for; the one after them lowers η.
+        threshold: how much better counts as better, at least 0.
+        threshold_mode: "rel" or "abs".
+        cooldown: rows after a reduction in which none is counted as without an improvement.
+        min_lr: the smallest rate that it leads to.
+        eps: the smallest difference that is made.
+
+    Raises:
+        ArgumentError: an argument out of its range, or no validation split to measure on.
+
+    >>> ReduceLROnPlateau(patience=5).monitor
+    'validation_loss'
+    """
+
+    def __init__(
+        self,
+        monitor: str = "validation_loss",
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        *,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        eps: float = 1e-8,
+    ) -> None:
+        if mode not in ("min", "max"):
+            raise ArgumentError(f"mode is 'min' or 'max', got {mode!r}")
+        if threshold_mode not in ("rel", "abs"):
+            raise ArgumentError(f"threshold_mode is 'rel' or 'abs', got {threshold_mode!r}")
+        if not 0 < factor < 1:
+            raise ArgumentError(f"factor must be above 0 and below 1, got {factor}")
+        numbers = {
+            "patience": patience,
+            "threshold": threshold,
+            "cooldown": cooldown,
+            "min_lr": min_lr,
+            "eps": eps,
+        }
+        for name, number in numbers.items():
+            if not 0 <= number < math.inf:
+                raise ArgumentError(f"{name} must be at least 0 and finite, got {number}")
+        self.monitor, self.mode, self.factor, self.patience = monitor, mode, factor, patience
+        self.threshold, self.threshold_mode = threshold, threshold_mode
+        self.cooldown, self.min_lr, self.eps = cooldown, min_lr, eps
+
+    def on_start(self, training: Training) -> None:
+        """Begin, or lower the rate as it was lowered in the rows before a resume."""
+        if training.validation is None and self.monitor.startswith("validation_"):
+            raise ArgumentError(
+                f"monitor is {self.monitor!r}, and there is no validation split; give validation "
+                "data, or monitor='loss'"
+            )
+        self._best = math.inf if self.mode == "min" else -math.inf
+        self._waited = self._cooling = 0
+        for number in range(len(training.history.rows)):
+            self._look(training, number)
+
+    def on_epoch(self, training: Training, row: Mapping[str, Any]) -> None:
+        """Look at the new row."""
+        self._look(training, -1)
+
+    def _look(self, training: Training, number: int) -> None:
+        """Count a row of the history, and lower the rate if it is one too many."""
+        value, trainer = training.history[self.monitor][number], training.trainer
+        if self._better(value):
+            self._best, self._waited = value, 0
+        else:
+            self._waited += 1
+        if self._cooling:
+            self._cooling, self._waited = self._cooling - 1, 0
+        if self._waited > self.patience:
+            self._waited, self._cooling = 0, self.cooldown
+            t = float(training.history["epoch"][number])
+            trainer.optimizer = trainer.optimizer.with_lr(lambda lr: self._lower(lr, t))
+
+    def _better(self, value: float) -> bool:
+        sign = 1 if self.mode == "min" else -1
+        if self.threshold_mode == "rel":
+            bound = self._best * (1 - sign * self.threshold)
+        else:
+            bound = self._best - sign * self.threshold
+        return bool(sign * value < sign * bound)
+
+    def _lower(self, lr: Hyper, t: float) -> Hyper:
+        old = lr(t) if callable(lr) else lr
+        new = max(old * self.factor, self.min_lr)
+        if old - new <= self.eps:
+            return lr
+        return Scaled(lr, new / old) if callable(lr) else new
 
 
 class JSONLog(Callback):

@@ -30,6 +30,22 @@ def one_cycle(t):
     return 1e-4 + (1 - 1e-4) * half_cosine(min(1, (t - 9) / 21))
 
 
+def three_phases(t):
+    if t < 7.5:
+        return 0.04 + 0.96 * t / 7.5
+    if t < 15:
+        return 1 - 0.96 * (t - 7.5) / 7.5
+    return 0.04 + (0.5 - 0.04) * min(1, (t - 15) / 15)
+
+
+def triangles(t, height):
+    cycle, time = 0, t
+    while time >= 10:
+        cycle, time = cycle + 1, time - 10
+    way = time / 4 if time < 4 else (10 - time) / 6
+    return 0.2 + 0.8 * way * height(cycle, t)
+
+
 FORMULAS = [
     (s.Constant(0.3), lambda t: 0.3),
     (s.Step(every=8, gamma=0.5), lambda t: 0.5 ** (t // 8)),
@@ -47,6 +63,10 @@ FORMULAS = [
     (s.CosineRestarts(4, 2, 0.1), lambda t: restarts(t, 4, 2, 0.1)),
     (s.CosineRestarts(4, 1.5), lambda t: restarts(t, 4, 1.5, 0)),
     (s.OneCycle(T), one_cycle),
+    (s.OneCycle(T, 0.25, final=0.5, anneal="linear", three_phase=True), three_phases),
+    (s.Cyclic(4, 6, 0.2), lambda t: triangles(t, lambda c, t: 1)),
+    (s.Cyclic(4, 6, 0.2, "triangular2"), lambda t: triangles(t, lambda c, t: 0.5**c)),
+    (s.Cyclic(4, 6, 0.2, "exp_range", 0.9), lambda t: triangles(t, lambda c, t: 0.9**t)),
     (s.LinearGrowth(0.5), lambda t: 1 + 0.5 * t),
     (s.StepGrowth(8, 2), lambda t: 2 ** (t // 8)),
     (s.Reciprocal(s.Linear(T), limit=8), lambda t: 1 / max(0.125, 1 - t / T)),
@@ -77,6 +97,7 @@ def test_value_is_the_formula(schedule, formula, t):
         (s.Polynomial(30, final=1 / 3), 1),
         (s.CosineRestarts(7, 1.7), 1),
         (s.OneCycle(30), 1 / 25),
+        (s.Cyclic(3), 1 / 4),
         (s.Warmup(3, start=0.1), 0.1),
         (s.Reciprocal(s.Cosine(30)), 1),
         (s.LinearGrowth(3), 1),
@@ -138,6 +159,17 @@ def test_restarts_fall_on_the_update_they_are_due(factor):
         (lambda: s.InverseTime(-1), "rate is -1"),
         (lambda: s.CosineRestarts(0), "period is 0"),
         (lambda: s.CosineRestarts(3, 0.5), "factor is 0.5; give a finite number >= 1"),
+        (lambda: s.OneCycle(30, anneal="cosine"), "anneal is 'cosine'; give 'cos' or 'linear'"),
+        (lambda: s.OneCycle(30, three_phase=1), "three_phase is 1; give False or True"),
+        (lambda: s.OneCycle(30, 0.5, three_phase=True), "end after 15, 30, 30 epochs"),
+        (lambda: s.OneCycle(30, 0.1, total_steps=10), "end after 0, 9 updates"),
+        (lambda: s.OneCycle(30, total_steps=1), "total_steps is 1; give a finite number > 1"),
+        (lambda: s.Cyclic(0), "up is 0"),
+        (lambda: s.Cyclic(3, 0), "down is 0"),
+        (lambda: s.Cyclic(3, start=-1), "start is -1"),
+        (lambda: s.Cyclic(3, mode="exp"), "mode is 'exp'; give 'triangular' or 'triangular2' or"),
+        (lambda: s.Cyclic(3, gamma=0.9), "gamma is 0.9, which mode 'triangular' does not use"),
+        (lambda: s.Cyclic(3, start=2, mode="exp_range", gamma=1.1), "values fall below 0"),
         (lambda: s.OneCycle(30, peak_at=1), "peak_at is 1; give a finite number > 0 and < 1"),
         (lambda: s.Warmup(0), "over is 0"),
         (lambda: s.Warmup(3, "cosine"), "then is 'cosine'; give a Schedule"),

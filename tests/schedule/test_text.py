@@ -16,6 +16,12 @@ from gradlab.schedule import Constant, Cosine, Linear, Reciprocal, Sequence, Ste
         ({"name": "step", "every": 10}, Step(10)),
         ("multi_step(milestones=[3, 5])", s.MultiStep((3, 5))),
         ("cosine_restarts(period=5)", s.CosineRestarts(5)),
+        ("one_cycle(total_steps=90)", s.OneCycle(30, total_steps=90)),
+        (
+            "one_cycle(anneal='linear', three_phase=True)",
+            s.OneCycle(30, anneal="linear", three_phase=True),
+        ),
+        ("cyclic(up=3, down=5, mode='triangular2')", s.Cyclic(3, 5, mode="triangular2")),
         (Linear(3), Linear(3)),
         ("warmup(over=3)", Warmup(3)),
         ("warmup(over=3, then='cosine', start=0.1)", Warmup(3, Cosine(27), 0.1)),

@@ -17,6 +17,7 @@ from gradlab.train.prediction import TrainedNetwork
 WRITTEN = {  # rows with something that has no default
     "constant": "constant(value=0.1)",
     "cosine_restarts": "cosine_restarts(period=1)",
+    "cyclic": "cyclic(up=1)",
     "exponential": "exponential(gamma=0.5)",
     "inverse_time": "inverse_time(rate=0.5)",
     "linear_growth": "linear_growth(rate=0.5)",
