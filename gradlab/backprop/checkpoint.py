@@ -53,7 +53,7 @@ def checkpoint(function: F) -> F:
     >>> tape  # x * 2, the call of the function, and what it gave
     <GradientTape: stopped, operations: 3, variables: 1>
     >>> tape.gradient(y, x)
-    tensor([0.49373585, 0.06265068])
+    tensor([0.49373594, 0.06265066])
     """
 
     @functools.wraps(function, updated=())

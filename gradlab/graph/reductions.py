@@ -178,7 +178,11 @@ def std(x: Like, axis: Axis = None, keepdims: bool = False, correction: float = 
     """
     x = floating(x)
     rest = _degrees(x, axis, correction)
-    return norm(deviations(x, axis)[1], axis, keepdims) / math.sqrt(rest)
+    _, each, size = deviations(x, axis)
+    by = scale(2 * size)  # the deviations are no larger
+    squares = sum(square(each * by), axis, keepdims=True)
+    root = sqrt(squares / rest) / by
+    return root if keepdims else reshape(root, _reduced(x, normalize_axis(axis, x.ndim), False)[0])
 
 
 def _degrees(x: Tensor, axis: Axis, correction: float) -> float:

@@ -1,34 +1,39 @@
-"""Powers of 2 that bring numbers into a range where their squares are numbers of the dtype."""
+"""Factors that bring numbers into a range where their squares are numbers of the dtype."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from gradlab.graph.comparison import greater, less, where
+from gradlab.graph.comparison import greater, less, logical_or, where
+from gradlab.graph.extremes import clip
 from gradlab.graph.tensor import Tensor
 
 
 def scale(size: Tensor) -> Tensor:
-    """A power of 2 by which numbers up to a size can be squared and summed; mostly 1.
+    """A factor by which numbers up to a size can be squared and summed; mostly 1.
 
-    With E = 128 in float32 (1024 in float64): 2^(−3E/4) for a size above 2^(3E/8), 2^(3E/4) for one
-    below 2^(−3E/8), so that the squares of up to 2³² numbers neither overflow nor vanish. A power
-    of 2 loses no digits. It is constant: what is divided by it again has the same derivatives.
+    It is 1/size where the size is above 2^(3E/8) or below 2^(−3E/8), with E = 128 in float32 and
+    1024 in float64, so that the squares of up to 2³² numbers neither overflow nor vanish; within,
+    it is 1, and nothing is rounded. It is constant: what is divided by it again has the same
+    derivatives.
 
     >>> from gradlab import tensor
-    >>> scale(tensor([0.0, 1e-30, 1.0, 1e30])).numpy() == 2.0 ** np.array([96, 96, 0, -96])
-    array([ True,  True,  True,  True])
+    >>> by = scale(tensor([1e-20, 1.0, 1e20])).numpy()
+    >>> (by * [1e-20, 1.0, 1e20]).round(6)
+    array([1., 1., 1.])
     """
-    limit, factor = _bounds(size)
-    return where(less(size, 1 / limit), factor, scale_down(size))
+    limit, least, largest = _bounds(size)
+    outside = logical_or(less(size, 1 / limit), greater(size, limit))
+    return where(outside, 1 / clip(size, least, largest), 1.0)
 
 
 def scale_down(size: Tensor) -> Tensor:
     """The same, but 1 also for small sizes."""
-    limit, factor = _bounds(size)
-    return where(greater(size, limit), np.asarray(1 / factor, size.dtype), 1.0)
+    limit, _, largest = _bounds(size)
+    return 1 / where(greater(size, limit), clip(size, limit, largest), 1.0)
 
 
-def _bounds(size: Tensor) -> tuple[float, float]:
+def _bounds(size: Tensor) -> tuple[float, float, float]:
+    """The largest size that stays, and the sizes beyond which the factor stays the same."""
     exponent = int(np.finfo(size.dtype).maxexp)
-    return 2.0 ** (exponent * 3 // 8), 2.0 ** (exponent * 3 // 4)
+    return 2.0 ** (exponent * 3 // 8), 2.0 ** -(exponent * 3 // 4), 2.0 ** (exponent - 1)

@@ -370,7 +370,15 @@ class Trainer:
         epoch, seen, rows = (int(state[name]) for name in (PLACE[1], ROWS_SEEN, ROWS_IN_ALL))
         if not seen:
             return 0
-        sizes = [matrix.shape[1] for matrix in self._batches(epoch) for _ in matrix]
+        planned = batches(
+            len(self.x),
+            self.batch_size,
+            epoch=epoch,
+            seed=self.seed,
+            shuffle=False,
+            drop_last=self.drop_last,
+        )
+        sizes = [matrix.shape[1] for matrix in planned for _ in matrix]
         ends = np.cumsum(sizes).tolist()
         if rows == len(self.x) and seen in ends[:-1]:
             return int(ends.index(seen)) + 1

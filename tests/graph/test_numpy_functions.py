@@ -189,7 +189,8 @@ FLOATS_ALONE = {"reciprocal", "round"}
 OTHERS = {
     *("OPS", "Graph", "Interval", "Kink", "Op", "RandomStream", "Spec", "Symbol", "Tensor"),
     *("Variable", "apply", "as_tensor", "astype", "arange", "broadcast_shapes", "conv"),
-    *("conv_transpose", "default_dtype", "elementwise_shape", "elu", "erf", "flatten", "gelu"),
+    *("conv_transpose", "default_dtype", "elementwise_shape", "elu", "erf", "erfc", "sech"),
+    *("flatten", "gelu"),
     *("identity", "index", "index_add", "leaky_relu", "log_softmax", "logsumexp", "nonzero"),
     *("one_hot", "ones", "random_bits", "random_normal", "random_uniform", "relu"),
     *("set_default_dtype", "sigmoid", "silu", "softmax", "softplus", "split", "stop_gradient"),
