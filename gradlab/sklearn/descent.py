@@ -100,7 +100,7 @@ class Descent:
     ) -> list[float]:
         """Train for one epoch after another; the mean loss of each that is over.
 
-        It ends with a loss that is not finite, which then is the last one's, and with Ctrl-C.
+        It goes on whatever the losses are, and ends early with Ctrl-C only.
 
         Args:
             orders: the rows in each epoch's order.
@@ -125,10 +125,9 @@ class Descent:
             done = epochs[: len(found)]
             losses += np.bincount(done, found * counted[: len(found)] / len(self.y), len(orders))
             left -= np.bincount(done, minlength=len(orders))
-            if self.interrupted or not np.isfinite(found[-1]):
+            if self.interrupted:
                 break
-        over = (left == 0) | ~np.isfinite(losses)
-        return [float(loss) for loss in losses[over]]
+        return [float(loss) for loss in losses[left == 0]]
 
     def _batches(self, epoch: int) -> list[Batches]:
         """The batches of an epoch."""
@@ -157,15 +156,13 @@ class Descent:
             start = time.perf_counter()
             over, indices = self._data(loop, rows[part])
             try:
-                new, (found, finite) = over.run_from(self._values, indices, numbers[part])
+                new, (found,) = over.run_from(self._values, indices, numbers[part])
             except KeyboardInterrupt:
                 self.interrupted = True
                 break
             self._values |= new
             losses.append(found)
             done += len(found)
-            if not finite[-1]:
-                break
             self._pace[size] = (time.perf_counter() - start) / len(found)
         return np.concatenate([np.zeros(0), *losses])
 

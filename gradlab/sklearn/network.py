@@ -28,14 +28,18 @@ class Output:
     """What the last layer's values z stand for, by scikit-learn's name of its activation.
 
     Attributes:
-        errors: the loss of each row, from z and the targets; its gradient by z is p − y.
+        errors: the loss of each row, or of each output of a row, from z and the targets; its
+            gradient by z is p − y.
         predict: p from z.
+        clipped: as errors, but of probabilities that scikit-learn clips to [ε, 1 − ε], where ε is
+            the rounding error of the dtype, before it shows the loss.
         mean: whether scikit-learn shows the loss divided by the number of outputs.
         numbers: whether the target of a row is a class number, and not a value for each output.
     """
 
     errors: Callable[[Tensor, Tensor], Tensor]
     predict: Callable[[Tensor], Tensor]
+    clipped: Callable[[Tensor, Tensor, float], Tensor] | None = None
     mean: bool = False
     numbers: bool = False
 
@@ -44,24 +48,33 @@ def _cross_entropy(z: Tensor, y: Tensor) -> Tensor:
     return cross_entropy(z, y, "none")
 
 
+def _clipped_cross_entropy(z: Tensor, y: Tensor, eps: float) -> Tensor:
+    return graph.clip(_cross_entropy(z, y), -math.log1p(-eps), -math.log(eps))
+
+
 def _logistic(z: Tensor, y: Tensor) -> Tensor:
-    return binary_cross_entropy_with_logits(z, y, "none").sum(axis=1)
+    return binary_cross_entropy_with_logits(z, y, "none")
+
+
+def _clipped_logistic(z: Tensor, y: Tensor, eps: float) -> Tensor:
+    bound = math.log1p(-eps) - math.log(eps)
+    return _logistic(graph.clip(z, -bound, bound), y)
 
 
 def _squared(z: Tensor, y: Tensor) -> Tensor:
-    return 0.5 * graph.square(z - y).sum(axis=1)
+    return 0.5 * graph.square(z - y)
 
 
 def _poisson(z: Tensor, y: Tensor) -> Tensor:
     """Half the Poisson deviance, y log(y/p) − y + p with p = eᶻ."""
     positive = graph.where(y > 0, y, 1.0)
-    return (y * (graph.log(positive) - z) - y + graph.exp(z)).sum(axis=1)
+    return y * (graph.log(positive) - z) - y + graph.exp(z)
 
 
 OUTPUTS = {
-    "softmax": Output(_cross_entropy, graph.softmax, numbers=True),
-    "softmax of smoothed targets": Output(_cross_entropy, graph.softmax),
-    "logistic": Output(_logistic, graph.sigmoid),
+    "softmax": Output(_cross_entropy, graph.softmax, _clipped_cross_entropy, numbers=True),
+    "softmax of smoothed targets": Output(_cross_entropy, graph.softmax, _clipped_cross_entropy),
+    "logistic": Output(_logistic, graph.sigmoid, _clipped_logistic),
     "identity": Output(_squared, lambda z: z, mean=True),
     "exp": Output(_poisson, graph.exp),
 }
@@ -115,15 +128,26 @@ class Network:
 
         J = (Σᵢ wᵢ ℓᵢ + ½ α ‖W‖²) / Σᵢ wᵢ over the rows i of a batch and the weights W of all
         layers, without the biases. scikit-learn shows the squared error as the mean over the
-        outputs, while its gradient, as ours, is that of their sum.
+        outputs and clips probabilities, while its gradient, as ours, is that of J.
         """
         output = OUTPUTS[self.output]
         total = weights.sum()
         total = graph.where(total > 0, total, math.inf)  # rows that count nothing change nothing
-        error = (output.errors(model(x), y) * weights).sum() / total
+
+        def rows(errors: Tensor) -> Tensor:
+            return errors if errors.ndim == 1 else errors.sum(axis=1)
+
+        z = model(x)
+        errors = output.errors(z, y)
+        error = (rows(errors) * weights).sum() / total
+        if output.clipped:
+            errors = output.clipped(z, y, float(np.finfo(self.dtype).eps))
+        # Rows that do not count may have an infinite loss, of which 0 parts would be NaN.
+        shown = (graph.where(weights > 0, rows(errors), 0.0) * weights).sum() / total
+        if output.mean:
+            shown = shown / self.sizes[-1]
         squares = [graph.square(layer.weight).sum() for layer in linear(model)]
         penalty = 0.5 * alpha * sum(squares[1:], squares[0]) / total
-        shown = error / self.sizes[-1] if output.mean else error
         return error + penalty, shown + penalty
 
     def predict(self, x: Any, coefs: Sequence[Array], intercepts: Sequence[Array]) -> Array:

@@ -111,7 +111,7 @@ class Updates:
 
         It gathers x, y and the rows' weights, of shapes (n, in), (n, ...) and (n,). Stepped are the
         hyperparameters, the strength of the penalty, and how many rows of the batch count: the
-        others fill up an epoch's last batch. Emitted are the loss and whether it is finite.
+        others fill up an epoch's last batch. Emitted is the loss as scikit-learn shows it.
         """
         found: Loop = programs.get(
             (self, rows), lambda: self._compiled(rows), lambda loop: loop.program.graph
@@ -121,7 +121,7 @@ class Updates:
     def _compiled(self, rows: int) -> Loop:
         names = self.optimizer.names()
 
-        def step(x: Tensor, y: Tensor, w: Tensor, *numbers: Tensor) -> tuple[Tensor, Tensor]:
+        def step(x: Tensor, y: Tensor, w: Tensor, *numbers: Tensor) -> Tensor:
             *values, alpha, counted = numbers
             w = w * graph.less(np.arange(rows), counted)
             shown: list[Tensor] = []
@@ -133,13 +133,13 @@ class Updates:
 
             hyper = dict(zip(names, values, strict=True))
             self.optimizer.minimize(objective, self.state, hyper)
-            return shown[0], graph.isfinite(shown[0])
+            return shown[0]
 
         columns = _columns(self.network)
         specs = [Spec((rows, *shape), dtype, name=n) for n, shape, dtype in columns]
         numbers = [Spec((), np.float64, weak=True, name=n) for n in (*names, "alpha", "counted")]
         nothing = [np.empty((0, *shape), dtype) for _, shape, dtype in columns]
-        return Loop(trace(step, *specs, *numbers), nothing, halt=1)
+        return Loop(trace(step, *specs, *numbers), nothing)
 
 
 def updates(network: Network, optimizer: Optimizer) -> Updates:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Self
 
+import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
@@ -171,4 +173,6 @@ class MLPRegressor(RegressorMixin, Estimator):
         return outputs.ravel() if self.n_outputs_ == 1 else outputs
 
     def _judged(self, labels: Any, predicted: Any, weights: Array | None) -> float:
+        if not np.isfinite(predicted).all():
+            return math.nan
         return float(r2_score(labels, predicted, sample_weight=weights))

@@ -113,7 +113,8 @@ def fit_stochastic(estimator: Any, network: Network, rows: Rows, incremental: bo
             orders.append(order)
         rates = [_rate(estimator, progress, len(rows), e) for e in range(len(orders))]
         losses = descent.run(orders, progress.epochs, rates, estimator.alpha)
-        estimator._check_finite(losses)
+        if not (held_out or np.isfinite(losses).all()):
+            estimator._check_finite(descent.parameters)
         estimator._take(descent.parameters)
         progress.epochs += len(losses)
         for loss in losses:
@@ -135,6 +136,13 @@ def fit_stochastic(estimator: Any, network: Network, rows: Rows, incremental: bo
     estimator._progress = progress
     if held_out:
         estimator._take(best)
+        if estimator.n_iter_ and not math.isfinite(estimator.loss_):
+            warnings.warn(
+                f"the loss is {estimator.loss_} after {estimator.n_iter_} epochs; the weights with "
+                "the best validation score are kept. Lower learning_rate_init or scale the data",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
 
 def _progress(
@@ -151,12 +159,23 @@ def _progress(
 def _split(estimator: Any, network: Network, rows: Rows) -> tuple[Rows, Rows]:
     """Rows to train on, and rows to stop by."""
     binary = network.output == "logistic" and network.sizes[-1] == 1
-    train, held_out = train_test_split(
-        np.arange(len(rows)),
-        random_state=estimator._random_state,
-        test_size=estimator.validation_fraction,
-        stratify=rows.targets if binary else None,
-    )
+    classes = estimator.classes_.tolist() if binary else []
+    # As a column, so that the error names classes as scikit-learn's does.
+    positive = (rows.labels != estimator.classes_[0])[:, None] if binary else None
+    try:
+        train, held_out = train_test_split(
+            np.arange(len(rows)),
+            random_state=estimator._random_state,
+            test_size=estimator.validation_fraction,
+            stratify=positive,
+        )
+    except ValueError as error:
+        if not binary:
+            raise
+        raise ArgumentError(
+            f"{error} early_stopping=True holds out rows of each class; True is {classes[-1]!r}, "
+            f"False {classes[0]!r}"
+        ) from error
     if len(held_out) < 2:
         raise ArgumentError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your "
@@ -229,7 +248,8 @@ def _count(estimator: Any, held_out: Rows | None) -> bool:
         loss = estimator.loss_
         worse = loss > estimator.best_loss_ - estimator.tol
         improved = loss < estimator.best_loss_
-        estimator.best_loss_ = min(loss, estimator.best_loss_)
+        if improved:  # a NaN is not, and would be kept by min
+            estimator.best_loss_ = loss
     else:
         score = estimator._validation_score(held_out)
         estimator.validation_scores_.append(score)
@@ -237,7 +257,8 @@ def _count(estimator: Any, held_out: Rows | None) -> bool:
             print(f"Validation score: {score:f}")
         worse = score < estimator.best_validation_score_ + estimator.tol
         improved = score > estimator.best_validation_score_
-        estimator.best_validation_score_ = max(score, estimator.best_validation_score_)
+        if improved:
+            estimator.best_validation_score_ = score
     estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
     return bool(improved)
 

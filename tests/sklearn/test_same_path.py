@@ -1,6 +1,8 @@
 """With the same random_state, the path of scikit-learn: every rule, to rounding."""
 
 import inspect
+import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -9,9 +11,10 @@ import sklearn.neural_network as theirs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
 
 import gradlab.sklearn as ours
-from tests.sklearn.twins import ROWS, TARGETS, WEIGHTS, X, both, pair, same
+from tests.sklearn.twins import ROWS, TARGETS, WEIGHTS, X, both, close, pair, same
 
 # Few shapes, since each is compiled; what is not compiled is drawn.
 SHAPES = [
@@ -241,3 +244,163 @@ def test_sparse_labels():
     mine, other = pair("multilabel", **settings)
     both((mine, other), lambda model: model.fit(X, y))
     assert (mine.predict(X) != other.predict(X)).nnz == 0
+
+
+# --- tables that nobody scaled, and trainings that diverge ----------------------------------------
+
+SATURATED = {
+    "binary": {"hidden_layer_sizes": (5,), "activation": "relu"},
+    "multiclass": {"hidden_layer_sizes": (5, 3), "activation": "identity"},
+    "multilabel": {"hidden_layer_sizes": [5], "activation": "relu"},
+}
+"""Networks whose probabilities are 0 and 1 to rounding where a table has large numbers."""
+
+
+def apart(task, dtype):
+    """How far shown losses may be apart.
+
+    Where p is not of a softmax, scikit-learn's 1 − p has the digits of 1, and so −log(1 − p) errs
+    by up to log 2 where p is within some ε of 1: here less than a tenth of the outputs.
+    """
+    rounding = {"rtol": 1e-9} if dtype == "float64" else {"rtol": 1e-4, "atol": 1e-6}
+    several = {"binary": 1, "multilabel": 3}.get(task)
+    return rounding | ({"atol": 0.1 * np.log(2) * several} if several else {})
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("task", SATURATED)
+def test_shown_losses_are_of_clipped_probabilities(task, dtype):
+    most = -np.log(np.finfo(dtype).eps) * (3 if task == "multilabel" else 1)
+    largest = 0.0
+    for scale, seed, weights in itertools.product((1, 30, 1e4), range(3), (None, WEIGHTS)):
+        mine, other = pair(task, **SATURATED[task], max_iter=1, alpha=0.0, random_state=seed)
+        x, y = (X * scale).astype(dtype), TARGETS[task]
+        both((mine, other), lambda model, x=x, y=y, w=weights: model.fit(x, y, sample_weight=w))
+        np.testing.assert_allclose(mine.loss_, other.loss_, **apart(task, dtype))
+        largest = max(largest, mine.loss_)
+    assert 0.2 * most < largest < most
+
+
+RAISED = "Solver produced non-finite parameter"
+
+
+def ends(estimators, x, y, weights=None):
+    """Fit both; the number of epochs of each, or the error of weights not finite: the same."""
+    found = []
+    for model in estimators:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                found.append(model.fit(x, y, sample_weight=weights).n_iter_)
+            except ValueError as error:
+                found.append(str(error).partition(" weights")[0])
+    assert found[0] == found[1]
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("task", SATURATED)
+def test_unscaled_tables_stop_in_the_same_epoch(task, solver, dtype):
+    """The shown loss, which is clipped, says when; the weights are the same."""
+    early = set()
+    for scale, stopping, seed in itertools.product((1, 100, 1e4), (False, True), (0, 1)):
+        options = {"solver": solver, "early_stopping": stopping, "random_state": seed}
+        options |= {"n_iter_no_change": 3, "max_iter": 60}
+        mine, other = pair(task, **SATURATED[task], **options)
+        x, y = (X * scale).astype(dtype), TARGETS[task]
+        if RAISED in ends((mine, other), x, y):
+            continue
+        np.testing.assert_allclose(mine.loss_curve_, other.loss_curve_, **apart(task, dtype))
+        for a, b in zip(mine.coefs_, other.coefs_, strict=True):
+            close(a, b, "coefs_", 1e-8 if dtype == "float64" else 1e-3)
+        if not stopping:
+            early.add(mine.n_iter_ < 60)
+    assert early == {True, False}
+
+
+DIVERGING = [
+    ({"solver": "sgd", "learning_rate_init": 1.0}, 1.0),
+    ({"solver": "sgd", "learning_rate_init": 1e4}, 1e3),
+    ({"solver": "sgd", "learning_rate_init": 1.0, "learning_rate": "adaptive"}, 1e3),
+    ({"solver": "sgd", "learning_rate_init": 1e2, "learning_rate": "invscaling"}, 1e3),
+    ({"solver": "adam", "learning_rate_init": 1e3}, 1e3),
+]
+
+
+# A sum of products that overflow with both signs is NaN or infinite, depending on its order; with
+# several labels in float32 this decides which weights score best.
+@pytest.mark.parametrize(
+    ("task", "dtype"),
+    [
+        (t, d)
+        for t in TARGETS
+        for d in ("float64", "float32")
+        if (t, d) != ("multilabel", "float32")
+    ],
+)
+def test_a_training_that_diverges_ends_as_in_scikit_learn(task, dtype):
+    """With early stopping it ends with the best weights, unless those that are NaN score best."""
+    kinds = set()
+    for (options, scale), stopping, weights in itertools.product(
+        DIVERGING, (True, False), (None, WEIGHTS)
+    ):
+        mine, other = pair(
+            task, hidden_layer_sizes=(5,), activation="identity", early_stopping=stopping,
+            batch_size=10, max_iter=30, random_state=0, validation_fraction=0.3,
+            n_iter_no_change=5, **options,
+        )  # fmt: skip
+        x, y = (X * scale).astype(dtype), TARGETS[task]
+        if RAISED in ends((mine, other), x, y, weights):
+            kinds.add((RAISED, stopping))
+            continue
+        kinds.add((bool(np.isfinite(other.loss_)), stopping))
+        rounding = {"float64": 1e-8, "float32": 0.03}[dtype]
+        if stopping:
+            scores = (model.validation_scores_ for model in (mine, other))
+            np.testing.assert_allclose(*scores, rtol=rounding, atol=1e-9)
+            assert mine.best_validation_score_ == pytest.approx(
+                other.best_validation_score_, rel=rounding
+            )
+        for a, b in zip(mine.coefs_, other.coefs_, strict=True):
+            close(a, b, "coefs_", rounding)
+    assert (False, True) in kinds
+    assert kinds & {(RAISED, False), (False, False)}
+
+
+@pytest.mark.parametrize("scale", [1e160, 1e250])
+def test_an_infinite_loss_of_finite_weights_is_no_end(scale):
+    """Squares of errors overflow, gradients do not; rows that fill up a batch make no NaN of it."""
+    estimators = pair("regression", hidden_layer_sizes=(5,), max_iter=8, random_state=0)
+    assert ends(estimators, X, TARGETS["regression"] * scale) == [8, 8]
+    mine, other = estimators
+    assert mine.loss_curve_ == other.loss_curve_ == [np.inf] * 8
+    assert mine.best_loss_ == other.best_loss_ == np.inf
+    for a, b in zip(mine.coefs_, other.coefs_, strict=True):
+        close(a, b, "coefs_", 1e-11)
+
+
+def test_exploding_weights_with_early_stopping_are_named_in_a_warning():
+    settings = {"hidden_layer_sizes": (5,), "activation": "identity", "solver": "sgd"}
+    settings |= {"learning_rate_init": 0.5, "batch_size": 10, "max_iter": 20, "random_state": 0}
+    model = ours.MLPRegressor(**settings, early_stopping=True)
+    with (
+        pytest.warns(RuntimeWarning, match="the loss is nan after 20 epochs; the weights with the"),
+        pytest.warns(ConvergenceWarning, match="Maximum iterations"),
+    ):
+        model.fit(X, TARGETS["regression"])
+    assert np.isfinite(model.predict(X)).all()
+    assert np.isfinite(model.best_validation_score_)
+    assert np.isnan(model.validation_scores_[-1])
+
+
+@pytest.mark.parametrize("names", [("no", "yes"), (3, 7), (False, True)])
+def test_a_class_of_one_row_cannot_be_held_out(names):
+    y = np.array(names)[[0, 0, 0, 1]]
+    found = []
+    for model in pair("binary", early_stopping=True):
+        with pytest.raises(ValueError, match="least populated") as error:
+            model.fit(np.arange(8.0).reshape(4, 2), y)
+        found.append(str(error.value))
+    assert found[0].startswith(found[1])
+    assert found[0].endswith(f"True is {names[1]!r}, False {names[0]!r}")
