@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gradlab.errors import ArgumentError
-from gradlab.graph import clip
-from gradlab.graph.operators import Operators
-from gradlab.optim.base import Values, X
+from gradlab.optim.base import Values, X, clipped
 from gradlab.optim.hyper import Hyper, Hyperparameters, Range, hyper
 
 
@@ -57,7 +54,7 @@ class ClipNorm(Transform):
         if self.eps:
             norm = norm + self.eps
         # Divided by the maximum, a gradient of zeros needs no case of its own.
-        factor = h["clip_norm"] / _clipped(norm, h["clip_norm"], None)
+        factor = h["clip_norm"] / clipped(norm, h["clip_norm"], None)
         return [factor * g for g in gradients]
 
 
@@ -84,12 +81,7 @@ class ClipValue(Transform):
     def on_gradients(self, weights: list[X], gradients: list[X], h: Values) -> list[X]:
         """The gradients that the rule gets."""
         c = h["clip_value"]
-        return [_clipped(g, -c, c) for g in gradients]
-
-
-def _clipped(x: X, low: X, high: X) -> X:
-    """x within [low, high]: by gradlab's function, or by the method of PyTorch and NumPy."""
-    return clip(x, low, high) if isinstance(x, Operators) else x.clip(low, high)
+        return [clipped(g, -c, c) for g in gradients]
 
 
 @dataclass(frozen=True)
@@ -98,12 +90,6 @@ class _Decay(Transform):
 
     rate: Hyper = field(metadata=hyper(name="weight_decay"))
     biases: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.biases, bool):
-            kind = type(self).__name__
-            raise ArgumentError(f"{kind}: biases is {self.biases!r}; give True or False")
 
     def decays(self, weight: X) -> bool:
         """Whether a weight decays: each does, or those of two axes or more."""
