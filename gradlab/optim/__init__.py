@@ -4,6 +4,7 @@ from gradlab.optim.adaptive import AdaGrad, Adam, AdamW, RMSProp
 from gradlab.optim.base import Optimizer
 from gradlab.optim.chain import Chain
 from gradlab.optim.descent import SGD, Momentum, Nesterov
+from gradlab.optim.groups import Groups
 from gradlab.optim.hyper import Hyper, hyper
 from gradlab.optim.part import Part
 from gradlab.optim.rows import optimizers
@@ -19,6 +20,7 @@ __all__ = [
     "ClipNorm",
     "ClipValue",
     "DecoupledDecay",
+    "Groups",
     "Hyper",
     "Momentum",
     "Nesterov",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from gradlab.errors import ArgumentError
-from gradlab.optim.base import Optimizer, Slots, Values, X
+from gradlab.optim.base import Optimizer, Slots, Values, X, clipped
 from gradlab.optim.hyper import Hyper, Range, hyper
 from gradlab.optim.rows import optimizers
 
@@ -26,7 +25,8 @@ class AdaGrad(Optimizer):
     with ``lr`` η >= 0, ``eps`` ε >= 0 outside the root, and s = ``initial_accumulator`` >= 0 at
     first. s counts the present gradient already, as in the paper. PyTorch has the same rule and
     the same defaults. Keras and optax put ε = 1e-7 under the root and start from s = 0.1, which is
-    AdaGrad(initial_accumulator=0.1 + 1e-7, eps=0).
+    AdaGrad(initial_accumulator=0.1 + 1e-7, eps=0). With ``lr_decay`` d >= 0, η is divided by
+    1 + (t − 1)·d at the t-th update, as in PyTorch.
 
     Raises:
         ArgumentError: an argument is out of its range.
@@ -44,6 +44,7 @@ class AdaGrad(Optimizer):
     lr: Hyper = field(default=0.01, metadata=hyper())
     eps: Hyper = field(default=1e-10, metadata=hyper())
     initial_accumulator: float = 0.0
+    lr_decay: Hyper | None = field(default=None, kw_only=True, metadata=hyper())
 
     slots: ClassVar[tuple[str, ...]] = ("s",)
 
@@ -59,8 +60,10 @@ class AdaGrad(Optimizer):
 
     def rule(self, θ: X, g: X, slots: Slots, h: Values, t: Any) -> tuple[X, Slots]:
         """The equations for one weight."""
-        s = slots["s"] + g**2
-        return θ - h["lr"] * g / (h["eps"] + s**0.5), {"s": s}
+        s, η = slots["s"] + g**2, h["lr"]
+        if self.lr_decay is not None:
+            η = η / (1 + (t - 1) * h["lr_decay"])
+        return θ - η * g / (h["eps"] + s**0.5), {"s": s}
 
 
 @optimizers.register(
@@ -75,6 +78,10 @@ class RMSProp(Optimizer):
     r ← ρr + (1 − ρ) g ⊙ g
     θ ← θ − η / √(ε + r) ⊙ g            eps_inside=True
     θ ← θ − η / (ε + √r) ⊙ g            eps_inside=False
+
+    With ``centered`` the average a of the gradients is taken off: the root is of r − a ⊙ a,
+    a ← ρa + (1 − ρ) g, which is never below 0 here. With ``momentum`` α in [0, 1) the step is
+    θ ← θ − ηv, where v ← αv + g / root. Both are PyTorch's.
 
     with ``lr`` η >= 0, ``rho`` ρ in [0, 1), ``eps`` ε >= 0 and r = 0 at first. The rule and ε are
     those of Deep Learning, η and ρ those of Hinton's lecture. Keras and optax have ε inside too,
@@ -98,20 +105,27 @@ class RMSProp(Optimizer):
     rho: Hyper = field(default=0.9, metadata=hyper(below=1))
     eps: Hyper = field(default=1e-6, metadata=hyper())
     eps_inside: bool = True
+    centered: bool = field(default=False, kw_only=True)
+    momentum: Hyper | None = field(default=None, kw_only=True, metadata=hyper(below=1))
 
-    slots: ClassVar[tuple[str, ...]] = ("r",)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.eps_inside, bool):
-            raise ArgumentError(f"RMSProp: eps_inside is {self.eps_inside!r}; give True or False")
+    @property
+    def slots(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of what is remembered for each weight."""
+        return ("r", *["a"] * self.centered, *["v"] * (self.momentum is not None))
 
     def rule(self, θ: X, g: X, slots: Slots, h: Values, t: Any) -> tuple[X, Slots]:
         """The equations for one weight."""
         ρ, ε = h["rho"], h["eps"]
-        r = ρ * slots["r"] + (1 - ρ) * g**2
-        root = (ε + r) ** 0.5 if self.eps_inside else ε + r**0.5
-        return θ - h["lr"] * g / root, {"r": r}
+        new = {"r": ρ * slots["r"] + (1 - ρ) * g**2}
+        square = new["r"]
+        if self.centered:
+            new["a"] = ρ * slots["a"] + (1 - ρ) * g
+            square = clipped(square - new["a"] ** 2, 0.0, None)
+        root = (ε + square) ** 0.5 if self.eps_inside else ε + square**0.5
+        if self.momentum is None:
+            return θ - h["lr"] * g / root, new
+        new["v"] = h["momentum"] * slots["v"] + g / root
+        return θ - h["lr"] * new["v"], new
 
 
 @optimizers.register(
@@ -133,7 +147,8 @@ class Adam(Optimizer):
     ε >= 0 outside the root of the corrected moment, s = r = 0 at first, and t = 1 at the first
     update. PyTorch and optax have the same rule; the defaults are PyTorch's. Keras adds its
     ε = 1e-7 to √r, before the correction, which is this rule with ε / √(1 − β₂ᵗ) at the t-th
-    update.
+    update. With ``amsgrad`` r̂ is the largest of those so far, before the correction, as in PyTorch
+    and in Reddi et al., On the Convergence of Adam and Beyond, ICLR 2018.
 
     Raises:
         ArgumentError: an argument is out of its range.
@@ -152,18 +167,25 @@ class Adam(Optimizer):
     beta1: Hyper = field(default=0.9, metadata=hyper(below=1))
     beta2: Hyper = field(default=0.999, metadata=hyper(below=1))
     eps: Hyper = field(default=1e-8, metadata=hyper())
+    amsgrad: bool = field(default=False, kw_only=True)
 
-    slots: ClassVar[tuple[str, ...]] = ("s", "r")
+    @property
+    def slots(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of what is remembered for each weight."""
+        return ("s", "r", *["largest"] * self.amsgrad)
 
     def rule(self, θ: X, g: X, slots: Slots, h: Values, t: Any) -> tuple[X, Slots]:
         """The equations for one weight."""
         β1, β2 = h["beta1"], h["beta2"]
         s = β1 * slots["s"] + (1 - β1) * g
         r = β2 * slots["r"] + (1 - β2) * g**2
+        new = {"s": s, "r": r}
+        if self.amsgrad:
+            r = new["largest"] = clipped(r, slots["largest"], None)
         # The corrections are numbers: taken into η and ε, they cost no pass over the weights.
         root = (1 - β2**t) ** 0.5
         η, ε = h["lr"] * root / (1 - β1**t), h["eps"] * root
-        return θ - η * s / (ε + r**0.5), {"s": s, "r": r}
+        return θ - η * s / (ε + r**0.5), new
 
 
 @optimizers.register(
@@ -194,11 +216,6 @@ class AdamW(Adam):
 
     weight_decay: Hyper = field(default=0.01, metadata=hyper())
     biases: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.biases, bool):
-            raise ArgumentError(f"AdamW: biases is {self.biases!r}; give True or False")
 
     def rule(self, θ: X, g: X, slots: Slots, h: Values, t: Any) -> tuple[X, Slots]:
         """The equations for one weight."""

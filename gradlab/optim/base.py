@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 
 from gradlab.backprop import GradientTape
 from gradlab.errors import ArgumentError, GradientError, ShapeError, TraceError
-from gradlab.graph import Symbol, Tensor, Variable, as_tensor
+from gradlab.graph import Symbol, Tensor, Variable, as_tensor, clip
+from gradlab.graph.operators import Operators
 from gradlab.graph.tensor import active
 from gradlab.graph.trace import guard
 from gradlab.optim.hyper import Hyper, Hyperparameters
@@ -48,7 +49,12 @@ class Optimizer(Hyperparameters, ABC):
     tensor(25.)
     >>> w
     Variable([ 2.5, -3.5])
+
+    With ``maximize=True``, which every optimizer takes, the loss goes up: g is the gradient times
+    −1, also for weight decay and clipping, as in PyTorch.
     """
+
+    maximize: bool = field(default=False, kw_only=True)
 
     slots: ClassVar[tuple[str, ...]] = ()
     """Names of what is remembered for each weight."""
@@ -76,10 +82,35 @@ class Optimizer(Hyperparameters, ABC):
     def update(
         self, weights: list[X], gradients: list[X], slots: list[Slots], h: Values, t: Any
     ) -> tuple[list[X], list[Slots]]:
-        """New weights and slots of the whole model: the rule for each weight.
+        """New weights and slots of the whole model.
 
         ``t`` is a list where weights differ in it.
         """
+        return self._step(weights, self._down(gradients), slots, h, t)
+
+    # What `minimize` does with all weights at once: other than here where an optimizer is made of
+    # others, as Chain and Groups are.
+
+    def _of(self, names: list[str], whole: bool = False) -> Optimizer:
+        """The optimizer for weights of these names, of a ``whole`` model or of a part of it."""
+        return self
+
+    def _initial(self, count: int) -> list[dict[str, float]]:
+        """For each of so many weights its slots, and what fills them before the first update."""
+        return [{slot: self.initial(slot) for slot in self.slots}] * count
+
+    def _interim(self, weights: list[X], slots: list[Slots], h: Values) -> list[X]:
+        """Where the gradients are evaluated."""
+        return [self.interim(θ, s, h) for θ, s in zip(weights, slots, strict=True)]
+
+    def _down(self, gradients: list[X]) -> list[X]:
+        """The gradients of what is minimized."""
+        return [-g for g in gradients] if self.maximize else gradients
+
+    def _step(
+        self, weights: list[X], gradients: list[X], slots: list[Slots], h: Values, t: Any
+    ) -> tuple[list[X], list[Slots]]:
+        """New weights and slots: the rule for each weight."""
         times = t if isinstance(t, list) else [t] * len(weights)
         parts = zip(weights, gradients, slots, times, strict=True)
         results = [self.rule(θ, g, s, h, t) for θ, g, s, t in parts]
@@ -95,22 +126,27 @@ class Optimizer(Hyperparameters, ABC):
         optimizer: Any = self
         return cast("Self", replace(optimizer, lr=change(optimizer.lr)))
 
-    def init(self, weights: Weights) -> State:
+    def init(self, weights: Weights, whole: bool = True) -> State:
         """State before the first update; Variables that are not trainable are left out.
 
         Args:
             weights: a model, or Variables by name or in a list.
+            whole: whether these are all of a model, so that each pattern of ``Groups`` matches one.
 
         Raises:
-            ArgumentError: not floating Variables, one twice, or none to train.
+            ArgumentError: not floating Variables, one twice, or none to train; or a pattern of
+                ``Groups`` that matches none of them, or one of them that none matches.
         """
         trained = named(weights)
+        initial = self._of(list(trained), whole)._initial(len(trained))
 
-        def slot(of: str, w: Variable, name: str) -> Variable:
-            value = np.full(w.shape, self.initial(name), w.dtype)
-            return Variable(value, trainable=False, name=f"{of}.{name}")
+        def slot(of: str, w: Variable, name: str, value: float) -> Variable:
+            return Variable(np.full(w.shape, value, w.dtype), trainable=False, name=f"{of}.{name}")
 
-        slots = [{name: slot(of, w, name) for name in self.slots} for of, w in trained.items()]
+        slots = [
+            {name: slot(of, w, name, value) for name, value in numbers.items()}
+            for (of, w), numbers in zip(trained.items(), initial, strict=True)
+        ]
         count = Variable(0, trainable=False, name="count", weak=True)
         return State(list(trained), list(trained.values()), slots, count)
 
@@ -159,12 +195,14 @@ class Optimizer(Hyperparameters, ABC):
         """
         if isinstance(epoch, Symbol):
             raise TraceError("epoch is traced; pass hyper=optimizer.hyperparameters(epoch) instead")
-        if set(state.slots[0]) != set(self.slots):
-            held, needed = (", ".join(names) or "none" for names in (state.slots[0], self.slots))
-            raise ArgumentError(
-                f"state is of another optimizer: its slots are {held}, those of "
-                f"{type(self).__name__} {needed}; make it with this optimizer's init"
-            )
+        initial = self._of(state.names)._initial(len(state.names))
+        for present, needed in zip(state.slots, initial, strict=True):
+            if present.keys() != needed.keys():
+                has, needs = (", ".join(names) or "none" for names in (present, needed))
+                raise ArgumentError(
+                    f"state is of another optimizer: its slots are {has}, those of "
+                    f"{type(self).__name__} {needs}; make it with this optimizer's init"
+                )
         h = self._complete(hyper, epoch)
         places = [i for i, w in enumerate(state.weights) if w.trainable]
         if not places:
@@ -172,9 +210,9 @@ class Optimizer(Hyperparameters, ABC):
         weights = before = [state.weights[i] for i in places]
         θ = values = [w.read() for w in weights]
         slots: list[Slots] = [{k: v.read() for k, v in state.slots[i].items()} for i in places]
+        optimizer = self._of(_at(places, state.names))
         try:
-            for w, x, s in zip(weights, θ, slots, strict=True):
-                moved = self.interim(x, s, h)
+            for w, x, moved in zip(weights, θ, optimizer._interim(θ, slots, h), strict=True):
                 if moved is not x:
                     w.assign(moved)
             with GradientTape() as tape:
@@ -193,6 +231,7 @@ class Optimizer(Hyperparameters, ABC):
                 _assign(weights, θ)
                 weights, θ, gradients = _at(used, weights), _at(used, θ), _at(used, gradients)
                 slots, places = _at(used, slots), _at(used, places)
+                optimizer = self._of(_at(places, state.names))
             if len(places) < len(state.weights):
                 state.leave_out(set(range(len(state.weights))).difference(places))
                 if part is not None:
@@ -205,10 +244,10 @@ class Optimizer(Hyperparameters, ABC):
             if active.trace is None and not active.tapes:
                 # Nothing is recorded, and on plain arrays a rule costs a third.
                 arrays = [{k: x.value for k, x in s.items()} for s in slots]
-                new, after = self.update(_values(θ), _values(gradients), arrays, h, t)
+                new, after = optimizer.update(_values(θ), _values(gradients), arrays, h, t)
             else:
                 guard(lambda: [(w.trainable, id(state.count_of(w))) for w in state.weights])
-                new, after = self.update(θ, gradients, slots, h, t)
+                new, after = optimizer.update(θ, gradients, slots, h, t)
         except BaseException:
             _assign(before, values)
             raise
@@ -236,6 +275,11 @@ class Optimizer(Hyperparameters, ABC):
                 f"hyper lacks {', '.join(missing)}; start from optimizer.hyperparameters(epoch)"
             )
         return hyper
+
+
+def clipped(x: X, low: X, high: X) -> X:
+    """x within [low, high]: by gradlab's function, or by the method of PyTorch and NumPy."""
+    return clip(x, low, high) if isinstance(x, Operators) else x.clip(low, high)
 
 
 def _at(numbers: list[int], parts: list[P]) -> list[P]:

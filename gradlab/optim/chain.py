@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from gradlab.errors import ArgumentError
 from gradlab.optim.base import Optimizer, Slots, Values, X
+from gradlab.optim.groups import Groups
 from gradlab.optim.hyper import Hyper
-from gradlab.optim.transforms import Transform
+from gradlab.optim.transforms import DecoupledDecay, Transform
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -51,6 +52,11 @@ class Chain(Optimizer):
                 raise ArgumentError(
                     f"Chain: two parts have a hyperparameter {name}; keep one of them"
                 )
+        if isinstance(last, Groups) and any(isinstance(t, DecoupledDecay) for t in transforms):
+            raise ArgumentError(
+                "Chain: DecoupledDecay goes by one learning rate, and Groups have several; "
+                "put it into a Chain in each group"
+            )
 
     def __repr__(self) -> str:
         return f"Chain({', '.join(map(repr, (*self.transforms, self.optimizer)))})"
@@ -92,17 +98,30 @@ class Chain(Optimizer):
 
     def rule(self, θ: X, g: X, slots: Slots, h: Values, t: Any) -> tuple[X, Slots]:
         """The update of a model of one weight."""
-        new, new_slots = self.update([θ], [g], [slots], h, t)
+        new, new_slots = self._step([θ], [g], [slots], h, t)
         return new[0], new_slots[0]
 
-    def update(
+    def _of(self, names: list[str], whole: bool = False) -> Chain:
+        optimizer = self.optimizer._of(names, whole)
+        same = optimizer is self.optimizer
+        return self if same else Chain(*self.transforms, optimizer)
+
+    def _initial(self, count: int) -> list[dict[str, float]]:
+        return self.optimizer._initial(count)
+
+    def _interim(self, weights: list[X], slots: list[Slots], h: Values) -> list[X]:
+        return self.optimizer._interim(weights, slots, h)
+
+    def _down(self, gradients: list[X]) -> list[X]:
+        return self.optimizer._down(gradients)
+
+    def _step(
         self, weights: list[X], gradients: list[X], slots: list[Slots], h: Values, t: Any
     ) -> tuple[list[X], list[Slots]]:
-        """New weights and slots of the whole model."""
-        points = [self.interim(θ, s, h) for θ, s in zip(weights, slots, strict=True)]
+        points = self._interim(weights, slots, h)
         for transform in self.transforms:
             gradients = transform.on_gradients(points, gradients, h)
-        new, slots = self.optimizer.update(weights, gradients, slots, h, t)
+        new, slots = self.optimizer._step(weights, gradients, slots, h, t)
         for transform in self.transforms:
             new = transform.on_weights(weights, new, h)
         return new, slots

@@ -73,7 +73,8 @@ class Momentum(_WithVelocity):
     θ ← θ + v                   θ ← θ − ηv
 
     with ``lr`` η >= 0, ``momentum`` α in [0, 1) and v = 0 at first. Keras has the lecture's form,
-    PyTorch (with dampening 0) and optax the other. They agree while η is constant: the lecture's v
+    PyTorch and optax the other. With ``dampening`` d >= 0, g is multiplied by 1 − d in v, from the
+    second update on, as in PyTorch. They agree while η is constant: the lecture's v
     is then −η times PyTorch's. When η drops, the lecture's velocity keeps the pace of the old
     learning rate and dies away with α; PyTorch's slows down at once.
 
@@ -94,9 +95,13 @@ class Momentum(_WithVelocity):
     Variable([-0.25]) Variable([-0.25], name='0.v')
     """
 
+    dampening: Hyper | None = field(default=None, kw_only=True, metadata=hyper())
+
     def rule(self, θ: X, g: X, slots: Slots, h: Values, t: Any) -> tuple[X, Slots]:
         """The equations for one weight."""
         η, α, v = h["lr"], h["momentum"], slots["v"]
+        if self.dampening is not None:
+            g = (1 - h["dampening"] * (t > 1)) * g
         if self.form == "torch":
             v = α * v + g
             return θ - η * v, {"v": v}

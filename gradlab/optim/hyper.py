@@ -76,9 +76,23 @@ def hyper(*, name: str = "", positive: bool = False, below: float = math.inf) ->
 
 
 class Hyperparameters:
-    """Base of the frozen dataclasses that have hyperparameters (fields marked by ``hyper``)."""
+    """Base of the frozen dataclasses that have hyperparameters (fields marked by ``hyper``).
+
+    One whose default is None is an extra: while it is None, there is no such hyperparameter. Fields
+    whose default is True or False take nothing else. The text of a value leaves out what can be
+    given by its name alone and is as by default.
+    """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__repr__ = cls.__dict__.get("__repr__", _text)  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
+        for each in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, each.name)
+            if isinstance(each.default, bool) and not isinstance(value, bool):
+                kind = type(self).__name__
+                raise ArgumentError(f"{kind}: {each.name} is {value!r}; give True or False")
         for name, bounds in _declared(self):
             value = getattr(self, name)
             if not callable(value):
@@ -126,5 +140,16 @@ class Hyperparameters:
 def _declared(owner: Any) -> Iterator[tuple[str, Range]]:
     """Fields that are hyperparameters, with their ranges."""
     for each in fields(owner):
-        if "range" in each.metadata:
+        off = each.default is None and getattr(owner, each.name) is None
+        if "range" in each.metadata and not off:
             yield each.name, each.metadata["range"]
+
+
+def _text(owner: Any) -> str:
+    """The call that makes it."""
+    shown = [
+        f"{each.name}={getattr(owner, each.name)!r}"
+        for each in fields(owner)
+        if not each.kw_only or getattr(owner, each.name) != each.default
+    ]
+    return f"{type(owner).__name__}({', '.join(shown)})"

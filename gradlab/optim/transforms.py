@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradlab.errors import ArgumentError
-from gradlab.graph import clip
-from gradlab.graph.operators import Operators
-from gradlab.optim.base import Values, X
+from gradlab.optim.base import Values, X, clipped
 from gradlab.optim.hyper import Hyper, Hyperparameters, Range, hyper
 
 
@@ -64,12 +61,12 @@ class ClipNorm(Transform):
         size = sum(abs(g).max() for g in gradients)
         exponent = int(np.finfo(f"f{size.dtype.itemsize}").maxexp)
         limit, largest = 2.0 ** (exponent * 3 // 8), 2.0 ** (exponent - 1)
-        s = limit / _clipped(size, limit, largest)
+        s = limit / clipped(size, limit, largest)
         norm = sum(((s * g) ** 2).sum() for g in gradients) ** 0.5
         if self.eps:
             norm = norm + self.eps * s
         # Divided by the maximum, a gradient of zeros needs no case of its own.
-        factor = c / _clipped(norm, c * s, None)
+        factor = c / clipped(norm, c * s, None)
         return [factor * g * s for g in gradients]
 
 
@@ -96,12 +93,7 @@ class ClipValue(Transform):
     def on_gradients(self, weights: list[X], gradients: list[X], h: Values) -> list[X]:
         """The gradients that the rule gets."""
         c = h["clip_value"]
-        return [_clipped(g, -c, c) for g in gradients]
-
-
-def _clipped(x: X, low: X, high: X) -> X:
-    """x within [low, high]: by gradlab's function, or by the method of PyTorch and NumPy."""
-    return clip(x, low, high) if isinstance(x, Operators) else x.clip(low, high)
+        return [clipped(g, -c, c) for g in gradients]
 
 
 @dataclass(frozen=True)
@@ -110,12 +102,6 @@ class _Decay(Transform):
 
     rate: Hyper = field(metadata=hyper(name="weight_decay"))
     biases: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.biases, bool):
-            kind = type(self).__name__
-            raise ArgumentError(f"{kind}: biases is {self.biases!r}; give True or False")
 
     def decays(self, weight: X) -> bool:
         """Whether a weight decays: each does, or those of two axes or more."""

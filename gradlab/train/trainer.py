@@ -413,7 +413,8 @@ class Trainer:
         if state.is_of(weights) and counted == {k for k, v in weights.items() if v in state.counts}:
             return state
         others = {k: v for k, v in weights.items() if v not in set(state.weights)}
-        return state.over(weights, self.optimizer.init(others) if others else state, counted)
+        fresh = self.optimizer.init(others, whole=False) if others else state
+        return state.over(weights, fresh, counted)
 
     def _has_slots(self, state: Mapping[str, Array], name: str) -> bool:
         """Whether a state has something for a weight that the optimizer remembers of it."""

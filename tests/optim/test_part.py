@@ -12,6 +12,12 @@ OPTIMIZERS = [
     optim.Nesterov(0.05, form="torch"),
     optim.Chain(optim.ClipNorm(0.1), optim.WeightDecay(0.1), optim.Nesterov(0.05, 0.5)),
     optim.Chain(optim.ClipValue(0.01), optim.DecoupledDecay(0.1, biases=False), optim.Adam(0.05)),
+    optim.Momentum(0.05, dampening=0.3),
+    optim.AdaGrad(0.05, lr_decay=0.1),
+    optim.RMSProp(centered=True, momentum=0.5),
+    optim.AdamW(0.05, beta2=0.6, amsgrad=True),
+    optim.Nesterov(0.001, maximize=True),
+    optim.Groups({"bias": optim.Adam(0.05), "*": optim.Momentum(0.05)}),
 ]
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(12, 3)), RNG.normal(size=(12, 2))

@@ -18,6 +18,14 @@ VALUES = [
     optim.Nesterov(0.3, 0.5, form="torch"),
     CHAIN,
     optim.Chain(optim.ClipValue(2), optim.DecoupledDecay(0.1, biases=False), CHAIN.optimizer),
+    optim.Momentum(dampening=0.25),
+    optim.AdaGrad(lr_decay=0.1),
+    optim.RMSProp(centered=True),
+    optim.RMSProp(momentum=0.9),
+    optim.Adam(amsgrad=True),
+    optim.AdamW(amsgrad=True, maximize=True),
+    optim.Groups({"*.bias": optim.SGD(), "*": CHAIN}),
+    optim.Groups({"*": CHAIN, "*.bias": optim.SGD()}),
 ]
 
 # The classes' hyperparameters with a number just outside the range on each side.
@@ -31,6 +39,9 @@ BAD |= {"beta1": (-0.1, 1.0), "beta2": (-0.1, 1.0), "weight_decay": (-1e-9, math
 CASES = [
     (row.factory, name, bad) for row in ROWS for name in row.factory().names() for bad in BAD[name]
 ]
+CASES += [(optim.Momentum, "dampening", bad) for bad in (-0.1, math.inf)]
+CASES += [(optim.AdaGrad, "lr_decay", bad) for bad in (-0.1, math.inf)]
+CASES += [(optim.RMSProp, "momentum", bad) for bad in BAD["momentum"]]
 CASES += [(optim.ClipNorm, "max_norm", 0), (optim.ClipValue, "limit", 0)]
 CASES += [(kind, "rate", -1) for kind in (optim.WeightDecay, optim.DecoupledDecay)]
 
@@ -77,6 +88,18 @@ def test_a_schedule_serves_every_hyperparameter(t):
         (lambda: optim.Momentum(form="keras"), "form is 'keras'; give 'lecture' or 'torch'"),
         (lambda: optim.RMSProp(eps_inside="no"), "eps_inside is 'no'"),
         (lambda: optim.WeightDecay(0.1, biases=0), "biases is 0"),
+        (lambda: optim.AdamW(biases=1), "AdamW: biases is 1; give True or False"),
+        (lambda: optim.Adam(amsgrad=1), "Adam: amsgrad is 1; give True or False"),
+        (lambda: optim.RMSProp(centered=None), "RMSProp: centered is None; give True or False"),
+        (lambda: optim.SGD(maximize="yes"), "SGD: maximize is 'yes'; give True or False"),
+        (lambda: optim.Groups({}), "groups is {}; give an optimizer for each pattern"),
+        (lambda: optim.Groups([optim.SGD()]), "give an optimizer for each pattern"),
+        (lambda: optim.Groups({1: optim.SGD()}), "Groups: 1 has SGD"),
+        (lambda: optim.Groups({"*": optim.ClipNorm(1)}), "'.' has ClipNorm.*an optimizer for each"),
+        (
+            lambda: optim.Chain(optim.DecoupledDecay(0.1), optim.Groups({"*": optim.SGD()})),
+            "DecoupledDecay goes by one learning rate",
+        ),
         (lambda: optim.AdaGrad(initial_accumulator=-1), "initial_accumulator is -1"),
         (lambda: optim.ClipNorm(1, eps=-1), "eps is -1"),
         (lambda: optim.Chain(), "None stands last; an optimizer goes there"),
@@ -112,6 +135,32 @@ def test_rows_say_where_they_come_from(row):
     assert any(year in row.paper for year in map(str, range(1950, 2030)))
     assert optim.optimizers.build(f"{row.name}(lr=0.125)") == row.factory(lr=0.125)
     assert "lr" in row.factory().hyperparameters(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("sgd(maximize=True)", optim.SGD(maximize=True)),
+        ("momentum(dampening=0.5, form='torch')", optim.Momentum(form="torch", dampening=0.5)),
+        ("adagrad(lr_decay=0.1)", optim.AdaGrad(lr_decay=0.1)),
+        ("rmsprop(centered=True, momentum=0.5)", optim.RMSProp(centered=True, momentum=0.5)),
+        ("adam(amsgrad=True)", optim.Adam(amsgrad=True)),
+        ("adamw(amsgrad=True, maximize=True)", optim.AdamW(amsgrad=True, maximize=True)),
+    ],
+)
+def test_switches_have_texts(text, value):
+    assert optim.optimizers.build(text) == value
+    assert {**value.hyperparameters(0)} == {n: value.hyperparameters(0)[n] for n in value.names()}
+
+
+def test_a_switch_that_is_off_leaves_no_trace():
+    assert repr(optim.Adam(amsgrad=False)) == "Adam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08)"
+    assert optim.RMSProp().names() == ["lr", "rho", "eps"]
+    assert optim.RMSProp(momentum=0).names() == ["lr", "rho", "eps", "momentum"]
+    assert (optim.Momentum().names(), optim.AdaGrad().names()) == (
+        ["lr", "momentum"],
+        ["lr", "eps"],
+    )
 
 
 def test_the_registry_is_complete():
