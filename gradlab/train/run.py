@@ -178,7 +178,7 @@ class RunFolder:
             "format": FORMAT,
             "history": training.history.rows,
             "stopped": training.stopped,
-            "settings": _settings(training),
+            "settings": training.settings or _settings(training),
         }
         save_arrays(self.path / CHECKPOINT, state | best, about)
 
@@ -191,6 +191,8 @@ class RunFolder:
             RunError: the checkpoint is of another model or optimizer, or stands where no batch of
                 this training begins.
         """
+        # As they were asked for: callbacks may change the optimizer later.
+        training.settings = _settings(training)
         if not (self.path / CHECKPOINT).exists():
             return
         arrays, about = load_arrays(self.path / CHECKPOINT)
@@ -201,7 +203,7 @@ class RunFolder:
             )
         best = {k.removeprefix("best/"): v for k, v in arrays.items() if k.startswith("best/")}
         training.trainer.restore(arrays)
-        now, then = _settings(training), about.get("settings") or {}
+        now, then = training.settings, about.get("settings") or {}
         changed = [f"{k} was {then[k]}, is {now[k]}" for k in now if then.get(k, now[k]) != now[k]]
         if changed:
             warnings.warn(

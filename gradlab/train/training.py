@@ -28,6 +28,7 @@ class Training:
         validation: the validation arrays, or None.
         best: the model's variables where the validation loss was best, or None.
         stopped: whether a callback ended the training early.
+        settings: what it was started with, as text, for a run folder to compare.
     """
 
     trainer: Trainer
@@ -38,6 +39,7 @@ class Training:
     validation: Pair | None = None
     best: dict[str, Array] | None = None
     stopped: bool = False
+    settings: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.updates is not None and self.evaluate_every is None:

@@ -7,7 +7,7 @@ import pytest
 
 from gradlab import init, nn, optim, schedule
 from gradlab.errors import ArgumentError, RunError
-from gradlab.train import RunFolder, Trainer, fit
+from gradlab.train import ReduceLROnPlateau, RunFolder, Trainer, fit
 
 X = np.random.default_rng(0).normal(size=(33, 3)).astype(np.float32)
 Y = np.arange(33) % 2
@@ -180,3 +180,13 @@ def test_nothing_is_said_where_nothing_differs(tmp_path):
         for epochs in (1, 2):
             train(network(norm=False), epochs=epochs, batch_size=8, run=RunFolder(tmp_path),
                   optimizer=optimizer(), loss=loss())  # fmt: skip
+
+
+def test_a_rate_that_a_callback_changed_is_no_other_setting(tmp_path):
+    """What was asked for is compared, not what a plateau has made of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for epochs in (3, 5):
+            plateau = ReduceLROnPlateau(patience=0, threshold=0.9, threshold_mode="abs")
+            train(network(norm=False), epochs=epochs, batch_size=8, run=RunFolder(tmp_path),
+                  validation=(X, Y), callbacks=[plateau])  # fmt: skip
