@@ -84,7 +84,7 @@ def test_the_defaults_are_torchs(trainer):
         optim.Momentum(RATE * schedule.Exponential(0.9)),
         optim.Chain(optim.WeightDecay(0.1), optim.Adam(lambda t: RATE * 0.9**t)),
     ],
-    ids=repr,
+    ids=lambda optimizer: type(optimizer).__name__,
 )
 def test_it_multiplies_what_any_optimizer_and_schedule_give(optimizer, trainer):
     settings = {"factor": 0.5, "patience": 2}
