@@ -58,7 +58,7 @@ class ClipNorm(Transform):
         """The gradients that the rule gets."""
         c = h["clip_norm"]
         # Gradients too large to be squared are scaled down first; s is 1 for all others.
-        size = sum(abs(g).max() for g in gradients)
+        size = sum(abs(g).max() for g in gradients if 0 not in g.shape)
         exponent = int(np.finfo(f"f{size.dtype.itemsize}").maxexp)
         limit, largest = 2.0 ** (exponent * 3 // 8), 2.0 ** (exponent - 1)
         s = limit / clipped(size, limit, largest)
@@ -67,7 +67,8 @@ class ClipNorm(Transform):
             norm = norm + self.eps * s
         # Divided by the maximum, a gradient of zeros needs no case of its own.
         factor = c / clipped(norm, c * s, None)
-        return [factor * g * s for g in gradients]
+        # Not the products s * g above: a program would keep these in memory for both.
+        return [factor * (g * s) for g in gradients]
 
 
 @dataclass(frozen=True)

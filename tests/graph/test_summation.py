@@ -141,3 +141,16 @@ def test_what_is_not_finite_stays_so(executor, value):
     total = run(lambda x: gl.sum(x, 0), executor, x)
     np.testing.assert_array_equal(total, [500, value, 500])
     np.testing.assert_array_equal(run(gl.sum, executor, x), np.float32(value))
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize(("shape", "axis"), [((10**6,), 0), ((10**5, 3), 0), ((3, 10**5), 1)])
+def test_running_sums_of_many_terms(shape, axis, executor):
+    """Each is the exact one, rounded: totals are kept in float64."""
+    rng = np.random.default_rng(2)
+    for x in (np.full(shape, 0.1), rng.random(shape)):
+        x = x.astype(np.float32)
+        exact = np.cumsum(x.astype(np.float64), axis)
+        found = run(lambda x: gl.cumsum(x, axis), executor, x)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, exact, rtol=2.0**-23)

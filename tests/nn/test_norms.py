@@ -1,6 +1,7 @@
 """Normalizations against PyTorch, their running statistics, and numbers that are hard for them."""
 
 import inspect
+import warnings
 
 import numpy as np
 import pytest
@@ -222,3 +223,43 @@ def test_parameters_are_floats(kind):
 def test_wrong_inputs(layer, shape, words):
     with pytest.raises(ShapeError, match=words):
         layer(np.ones(shape, np.float32))
+
+
+# --- numbers whose squares leave the range --------------------------------------------------------
+
+SIZED = {
+    "LayerNorm": (lambda dtype: nn.LayerNorm(6, dtype=dtype), (4, 6)),
+    "RMSNorm": (lambda dtype: nn.RMSNorm(6, eps=1e-6, dtype=dtype), (4, 6)),
+    "GroupNorm": (lambda dtype: nn.GroupNorm(2, 4, dtype=dtype), (3, 4, 5)),
+    "BatchNorm1d": (lambda dtype: nn.BatchNorm1d(6, dtype=dtype), (8, 6)),
+    "BatchNorm2d": (lambda dtype: nn.BatchNorm2d(2, dtype=dtype), (3, 2, 4, 4)),
+}
+
+
+@pytest.mark.parametrize("executor", ["eager", "numpy", "native"])
+@pytest.mark.parametrize("size", [1e-30, 1e-10, 1.0, 1e10, 1e15, 1e20, 1e30, 1e36])
+@pytest.mark.parametrize("layer", SIZED)
+def test_numbers_of_any_size(layer, size, executor):
+    """Values and slopes in float32 are those of the same layer in float64."""
+    make, shape = SIZED[layer]
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=shape) * size).astype(np.float32)
+    weights = rng.normal(size=shape)
+
+    def results(dtype):
+        module = make(dtype)
+
+        def slope(x):
+            return gl.grad(lambda x: (module(x) * weights.astype(dtype)).sum())(x)
+
+        run = [f if executor == "eager" else gl.compile(f, executor) for f in (module, slope)]
+        with warnings.catch_warnings():
+            if layer.startswith("Batch") and size > 1e18 and dtype == "float32":
+                # The variance itself, which goes into the running one, is no number of float32.
+                warnings.simplefilter("ignore", RuntimeWarning)
+            return [np.asarray(f(x.astype(dtype)), float) for f in run]
+
+    found, exact = results("float32"), results("float64")
+    np.testing.assert_allclose(found[0], exact[0], rtol=1e-5, atol=1e-6 * abs(exact[0]).max())
+    # A slope is what is left of terms that cancel, the larger ones with the digits of float32.
+    np.testing.assert_allclose(found[1], exact[1], rtol=1e-4, atol=4e-6 * abs(exact[1]).max())

@@ -65,7 +65,7 @@ def function(module: ir.Module, name: str, dtype: DTypeLike) -> ir.Function:
 
     It is always inlined, and LLVM turns a loop that calls it into a loop over vectors. Results are
     within 2 units in the last place over the whole range, subnormal numbers included (asin, atan2
-    and sech within 2.2, tan within 3.6, erfc within 5); NaN, infinities and the signs of zeros are
+    and sech within 2.3, tan within 3.6, erfc within 5); NaN, infinities and the signs of zeros are
     NumPy's. A machine without fused multiply-add gets the same results, slowly.
 
     Raises:

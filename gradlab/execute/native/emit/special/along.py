@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-from gradlab.execute.native.emit.element import index
+from gradlab.execute.native.emit.conversion import converted
+from gradlab.execute.native.emit.element import index, load, memory, number, store
+from gradlab.execute.native.emit.loops import place
 from gradlab.execute.native.emit.rolled import loop
 from gradlab.execute.native.emit.scalar import COMBINE, scalar, start
 from gradlab.execute.native.emit.special.kernel import (
+    Call,
     Frame,
     Special,
     cell,
@@ -16,27 +20,41 @@ from gradlab.execute.native.emit.special.kernel import (
     split_axis,
     split_length,
 )
-from gradlab.graph.dtypes import BOOL, INT64
+from gradlab.execute.native.layout import Layout
+from gradlab.graph.dtypes import BOOL, FLOAT64, INT64, DType
 
 
 def _cumsum(frame: Frame) -> None:
-    """Each slice across the axis is the one before it plus the input's."""
+    """A total for each position beside the axis, to which slice after slice is added.
+
+    Those of float32 are in double precision: their errors do not grow with the number of terms.
+    """
     b, shape, dtype = frame.b, frame.call.shape, frame.call.dtype
     axis = frame.call.params["axis"]
-    if shape[axis] == 0:
-        return
+    wide = _wide(dtype)
+    totals = b.bitcast(frame.scratch, memory(wide).as_pointer())
+    beside = Layout.contiguous(shape[axis + 1 :]).strides
     bounds = frame.bounds(shape, split_axis(shape, besides=axis))
     with nested(b, bounds[:axis]) as lead:
         with nested(b, bounds[axis + 1 :]) as tail:
-            first = [*lead, index(0), *tail]
-            frame.store(frame.load(0, first), first)
-        with (
-            loop(b, index(1), index(shape[axis])) as k,
-            nested(b, bounds[axis + 1 :]) as tail,
-        ):
-            here, before = [*lead, k, *tail], [*lead, b.sub(k, index(1)), *tail]
-            sides = [frame.stored_at(frame.position(before)), frame.load(0, here)]
-            frame.store(scalar("add", b, sides, [dtype, dtype], dtype), here)
+            zero = -0.0 if wide.kind == "f" else 0  # so that a first −0 stays one
+            store(b, number(zero, wide), b.gep(totals, [place(b, tail, beside)]), wide)
+        with loop(b, index(0), index(shape[axis])) as k, nested(b, bounds[axis + 1 :]) as tail:
+            here, at = [*lead, k, *tail], b.gep(totals, [place(b, tail, beside)])
+            terms = [load(b, at, wide), converted(b, frame.load(0, here), dtype, wide)]
+            total = scalar("add", b, terms, [wide, wide], wide)
+            store(b, total, at, wide)
+            frame.store(converted(b, total, wide, dtype), here)
+
+
+def _wide(dtype: DType) -> DType:
+    """What a running sum is kept in."""
+    return FLOAT64 if dtype.kind == "f" else dtype
+
+
+def _totals_bytes(call: Call) -> int:
+    beside = call.shape[call.params["axis"] + 1 :]
+    return _wide(call.dtype).itemsize * max(math.prod(beside), 1)
 
 
 def _extreme(reduction: str) -> Callable[[Frame], None]:
@@ -68,6 +86,10 @@ def _extreme(reduction: str) -> Callable[[Frame], None]:
     return build
 
 
-CUMSUM = Special(_cumsum, length=lambda call: split_length(call.shape, besides=call.params["axis"]))
+CUMSUM = Special(
+    _cumsum,
+    length=lambda call: split_length(call.shape, besides=call.params["axis"]),
+    scratch_bytes=_totals_bytes,
+)
 ARGMAX = Special(_extreme("max"))
 ARGMIN = Special(_extreme("min"))
