@@ -10,7 +10,7 @@ from gradlab.data import (  # noqa: F401 - they register themselves
 )
 from gradlab.data.array_preprocess import ArrayPreprocess, restore_preprocess
 from gradlab.data.arrays import ArraySource, Examples
-from gradlab.data.batches import batch_runs, batches
+from gradlab.data.batches import batch_runs, batch_sizes, batches
 from gradlab.data.dataset import Dataset, Split, for_tuning, require_role
 from gradlab.data.download import Remote, data_folder, fetch
 from gradlab.data.idx import read_idx
@@ -37,6 +37,7 @@ __all__ = [
     "Table",
     "Values",
     "batch_runs",
+    "batch_sizes",
     "batches",
     "data_folder",
     "datasets",

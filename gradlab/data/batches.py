@@ -48,14 +48,30 @@ def batches(
     order = order.astype(np.int64)
     found: list[NDArray[np.int64]] = []
     start = 0
-    for size, count in batch_runs(n, batch_size, epoch):
-        if start + size * count > n:  # the last one, and smaller
-            size = n - start
-            count = 0 if drop_last else 1
-        if count:
-            found.append(order[start : start + size * count].reshape(count, size))
+    for size, count in batch_sizes(n, batch_size, epoch, drop_last):
+        found.append(order[start : start + size * count].reshape(count, size))
         start += size * count
     return found
+
+
+def batch_sizes(
+    n: int, batch_size: int | Callable[[float], float], epoch: int, drop_last: bool = False
+) -> Iterator[tuple[int, int]]:
+    """Rows of the batches of an epoch, each with how many there are in a row.
+
+    Raises:
+        ArgumentError: as in ``batches``.
+
+    >>> list(batch_sizes(10, 4, epoch=0))
+    [(4, 2), (2, 1)]
+    """
+    start = 0
+    for size, count in batch_runs(n, batch_size, epoch):
+        if start + size * count <= n:
+            yield size, count
+        elif not drop_last:  # the last one, and smaller
+            yield n - start, 1
+        start += size * count
 
 
 def batch_runs(

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from gradlab.errors import ArgumentError
-from gradlab.schedule.base import Floats, Schedule, whole
+from gradlab.schedule.base import Floats, Schedule, latest, whole
 from gradlab.schedule.rows import schedules
 
 
@@ -146,16 +146,16 @@ class CosineRestarts(Schedule):
 
     def at(self, t: Floats) -> Floats:
         """Values at an array of epochs."""
-        periods = t / self.period
         growth = self.factor - 1
         if growth == 0:
-            progress = periods - whole(periods)
+            length = np.full_like(t, self.period)
+            begin = whole(t, self.period) * length
         else:
             # Restart i is at T₀(mⁱ − 1)/(m − 1), a geometric sum; solved for i it is a logarithm.
-            i = whole(np.log1p(periods * growth) / np.log1p(growth))
-            length = self.factor**i
-            progress = (periods - (length - 1) / growth) / length
-        return between(1, self.final, half_cosine(progress))
+            i = whole(np.log1p(latest(t) / self.period * growth) / np.log1p(growth))
+            length = self.period * self.factor**i
+            begin = (length - self.period) / growth
+        return between(1, self.final, half_cosine(np.clip((t - begin) / length, 0, 1)))
 
 
 @schedules.register(
@@ -296,8 +296,8 @@ class Cyclic(Schedule):
         """Values at an array of epochs."""
         down = self.up if self.down is None else self.down
         length = self.up + down
-        cycle = np.floor(t / length)
-        time = t - cycle * length
+        cycle = whole(t, length)
+        time = np.maximum(t - cycle * length, 0)
         height = np.minimum(fraction(time, self.up), fraction(length - time, down))
         if self.mode == "triangular2":
             height = height * 0.5**cycle
@@ -307,8 +307,8 @@ class Cyclic(Schedule):
 
 
 def fraction(t: Floats, epochs: float) -> Floats:
-    """Share of the epochs that is over: t/T within [0, 1]."""
-    return np.clip(t / epochs, 0, 1)
+    """Share of the epochs that is over: t/T within [0, 1], and 1 at the end itself."""
+    return np.where(latest(t) >= epochs, 1.0, np.maximum(t / epochs, 0))
 
 
 def half_cosine(progress: Floats) -> Floats:

@@ -62,7 +62,7 @@ class StepGrowth(Schedule):
 
     def at(self, t: Floats) -> Floats:
         """Values at an array of epochs."""
-        return self.factor ** whole(t / self.every)
+        return self.factor ** whole(t, self.every)
 
 
 @dataclass(frozen=True)

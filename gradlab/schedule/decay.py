@@ -61,7 +61,7 @@ class Step(Schedule):
 
     def at(self, t: Floats) -> Floats:
         """Values at an array of epochs."""
-        return self.gamma ** whole(t / self.every)
+        return self.gamma ** whole(t, self.every)
 
 
 @schedules.register(

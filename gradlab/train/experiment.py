@@ -201,7 +201,7 @@ def _check(config: Config, dataset: Dataset) -> None:
         shuffle=config.shuffle,
         drop_last=config.drop_last,
         seed=config.seed,
-    )
+    ).check_batches(config.epochs, config.updates)
 
 
 def _spread(windows: Split) -> Split:

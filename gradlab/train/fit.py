@@ -104,8 +104,7 @@ def fit(
         seed=seed,
         executor=executor,
     )
-    if epochs is not None:
-        trainer.check_batches(epochs)
+    trainer.check_batches(epochs, updates)
     training = Training(trainer, epochs, updates, evaluate_every)
     if validation is not None:
         training.validation = trainer.arrays(*_pair(validation))

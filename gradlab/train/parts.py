@@ -132,7 +132,7 @@ def make_optimizer(config: Config, rows: int) -> Optimizer:
     rate = base.lr if config.lr is None else config.lr
     schedule = build(config.schedule, epochs=config.updates or config.epochs)
     if config.updates is not None:
-        schedule = InUpdates(schedule, rows, config.batch_size)
+        schedule = InUpdates(schedule, rows, config.batch_size, config.drop_last)
     scheduled: Optimizer = dataclasses.replace(base, lr=rate * schedule)
     before: list[Transform] = []
     if config.clip_norm is not None:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import secrets
 import shutil
 import warnings
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from gradlab.errors import ArgumentError, RunError
 from gradlab.files import sync, sync_names
@@ -22,6 +18,7 @@ from gradlab.graph.dtypes import Array
 from gradlab.train.config import Config
 from gradlab.train.files import as_json, load_arrays, save_arrays, write_json
 from gradlab.train.history import History
+from gradlab.train.settings import settings_of
 
 if TYPE_CHECKING:
     from gradlab.train.training import Training
@@ -178,7 +175,7 @@ class RunFolder:
             "format": FORMAT,
             "history": training.history.rows,
             "stopped": training.stopped,
-            "settings": training.settings or _settings(training),
+            "settings": training.settings or settings_of(training),
         }
         save_arrays(self.path / CHECKPOINT, state | best, about)
 
@@ -192,7 +189,7 @@ class RunFolder:
                 this training begins.
         """
         # As they were asked for: callbacks may change the optimizer later.
-        training.settings = _settings(training)
+        training.settings = settings_of(training)
         if not (self.path / CHECKPOINT).exists():
             return
         arrays, about = load_arrays(self.path / CHECKPOINT)
@@ -204,7 +201,11 @@ class RunFolder:
         best = {k.removeprefix("best/"): v for k, v in arrays.items() if k.startswith("best/")}
         training.trainer.restore(arrays)
         now, then = training.settings, about.get("settings") or {}
-        changed = [f"{k} was {then[k]}, is {now[k]}" for k in now if then.get(k, now[k]) != now[k]]
+        changed = [
+            f"{k} was {_lines_apart(then[k], now[k])}, is {_lines_apart(now[k], then[k])}"
+            for k in now
+            if then.get(k, now[k]) != now[k]
+        ]
         if changed:
             warnings.warn(
                 f"{self.path} goes on with other settings than its checkpoint's: "
@@ -269,19 +270,7 @@ def _numbered(folder: Path, parent: Path, name: str) -> Path:
             number += 1
 
 
-def _settings(training: Training) -> dict[str, Any]:
-    """What decides how a training goes on, as text, and a fingerprint of its data."""
-    trainer = training.trainer
-    names = ("optimizer", "loss", "batch_size", "micro_batch", "seed", "shuffle", "drop_last")
-    # Functions are known by their names: where they lie differs from process to process.
-    shown = {name: re.sub(r" at 0x\w+", "", repr(getattr(trainer, name))) for name in names}
-    return shown | {"data": f"{len(trainer.x)} rows, {_fingerprint(trainer.x, trainer.y):08x}"}
-
-
-def _fingerprint(*arrays: Array) -> int:
-    """A checksum of arrays, of large ones by rows that are spread over them."""
-    total = 0
-    for array in arrays:
-        rows = array[:: max(1, len(array) // 1000)]
-        total = zlib.crc32(np.ascontiguousarray(rows).tobytes(), total)
-    return total
+def _lines_apart(text: str, other: str) -> str:
+    """The lines of a text that another one does not have, in one line."""
+    lines = [line.strip() for line in text.splitlines() if line not in other.splitlines()]
+    return " ".join(lines) or "without it"

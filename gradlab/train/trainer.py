@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 import warnings
 from collections import OrderedDict
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlab.data import batches
+from gradlab.data import batch_sizes, batches
 from gradlab.errors import ArgumentError, DivergenceError, GradlabError, RunError, ShapeError
 from gradlab.execute import Loop
 from gradlab.execute.compiled import Recordings
@@ -178,39 +179,46 @@ class Trainer:
             raise ShapeError("x has no rows")
         return x, y
 
-    def check_batches(self, epochs: int) -> None:
-        """Check that model and loss can take the smallest batch of so many epochs.
+    def check_batches(self, epochs: int | None, updates: int | None = None) -> None:
+        """Check that model and loss can take every batch of so many epochs or updates.
 
         Raises:
             ArgumentError: they cannot, such as BatchNorm of a single row that is left over.
         """
-        smallest, where = len(self.x) + 1, 0
-        for epoch in range(epochs if callable(self.batch_size) else 1):
-            planned = batches(
-                len(self.x),
-                self.batch_size,
-                epoch=epoch,
-                seed=self.seed,
-                shuffle=False,
-                drop_last=self.drop_last,
-            )
-            for matrix in planned:
-                rows = matrix.shape[1] // self.parts(matrix.shape[1])
-                if rows < smallest:
-                    smallest, where = rows, epoch
-        if smallest in self._tried:
-            return
-        try:
-            with self._modes():
-                self._try(self.x, self.y, np.arange(smallest))
-        except GradlabError as error:
-            size = "a schedule" if callable(self.batch_size) else f"{self.batch_size}"
-            raise ArgumentError(
-                f"{len(self.x)} rows in batches of {size} leave one of {smallest} "
-                f"row{'s' * (smallest != 1)} in epoch {where + 1}, which the model or the loss "
-                f"cannot take ({error}): leave it out with drop_last, or choose another batch size"
-            ) from error
-        self._tried.add(smallest)
+        for rows, epoch in self._sizes(epochs, updates).items():
+            parts = self.parts(rows)
+            if rows // parts in self._tried:
+                continue
+            try:
+                with self._modes():
+                    self._try(self.x, self.y, np.arange(rows // parts))
+            except GradlabError as error:
+                size = "a schedule" if callable(self.batch_size) else f"{self.batch_size}"
+                batch = f"{rows} row{'s' * (rows != 1)}"
+                choice = "batch size"
+                if parts > 1:
+                    batch, choice = f"{batch} in {parts} parts", f"{choice} or micro_batch"
+                raise ArgumentError(
+                    f"{len(self.x)} rows in batches of {size} leave one of {batch} in epoch "
+                    f"{epoch + 1}, which the model or the loss cannot take ({error}): choose "
+                    f"another {choice}, or drop_last if it is what an epoch leaves over"
+                ) from error
+            self._tried.add(rows // parts)
+
+    def _sizes(self, epochs: int | None, updates: int | None) -> dict[int, int]:
+        """Rows of all batches of so many epochs or updates, and the epoch where each is first."""
+        first: dict[int, int] = {}
+        left = math.inf if updates is None else updates
+        epoch = 0
+        while left > 0 and (epochs is None or epoch < epochs):
+            for rows, count in batch_sizes(len(self.x), self.batch_size, epoch, self.drop_last):
+                if left > 0:
+                    first.setdefault(rows, epoch)
+                left -= count
+            epoch += 1
+            if not callable(self.batch_size):
+                break
+        return first
 
     def _try(self, x: Array, y: Array, rows: Array) -> None:
         """Check that the loss can take a batch as large as these rows, and the targets' range."""

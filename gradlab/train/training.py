@@ -39,7 +39,7 @@ class Training:
     validation: Pair | None = None
     best: dict[str, Array] | None = None
     stopped: bool = False
-    settings: dict[str, Any] | None = None
+    settings: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
         if self.updates is not None and self.evaluate_every is None:

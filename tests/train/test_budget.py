@@ -134,6 +134,15 @@ def test_the_command_lines_schedule_is_in_the_unit_of_its_budget(tmp_path, confi
     assert Experiment.open(experiment.folder.path).config == experiment.config
 
 
+def test_the_command_lines_schedule_counts_no_update_that_is_dropped(tmp_path, config):
+    """Of 104 rows, batches of 103 leave one over: an epoch has one update with drop_last."""
+    settings = {"epochs": None, "schedule": "multi_step(milestones=(3,), gamma=0.5)", "lr": 0.1}
+    chosen = config("iris", updates=5, batch_size=103, evaluate_every=1, drop_last=True, **settings)
+    experiment = Experiment.create(chosen, tmp_path)
+    experiment.train(progress=False)
+    assert experiment.folder.history()["lr"].tolist() == [0.1, 0.1, 0.1, 0.05, 0.05]
+
+
 def test_progress_counts_updates(capsys):
     run(updates=12, progress=True)
     lines = capsys.readouterr().err.splitlines()
