@@ -231,10 +231,11 @@ def hinge_loss(logits: Like, target: Like, reduction: Reduction = "mean") -> Ten
     >>> hinge_loss([[2.0, 1.5]], [0]), hinge_loss([2.0, 0.5], [1, -1])
     (tensor(0.25), tensor(0.75))
     """
-    logits, target = as_tensor(logits), as_tensor(target)
+    logits, target = floating(as_tensor(logits)), as_tensor(target)
     if target.shape == logits.shape:
-        known = graph.where(target > 0, 1, -1) if isinstance(target, Symbol) else target
-        if known is target and (np.abs(target.value.astype(float)) != 1).any():
+        target = floating(target)
+        known = graph.where(target > 0, 1.0, -1.0) if isinstance(target, Symbol) else target
+        if known is target and (np.abs(target.value) != 1).any():
             raise ArgumentError(
                 "hinge_loss: targets of the logits' shape are signs and must be -1 or 1; "
                 f"for class numbers pass shape {logits.shape[:1]}"

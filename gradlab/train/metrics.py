@@ -79,9 +79,10 @@ def top_k(logits: Array, y: Array, k: int = 5) -> float:
     """
     logits, y = np.asarray(logits), np.asarray(y)
     y = _class_indices("top_k", logits, y)
-    if not 1 <= k <= logits.shape[-1]:
-        raise ArgumentError(f"top_k: k must be from 1 to {logits.shape[-1]} classes, got {k}")
-    best = np.argpartition(-logits, k - 1, axis=-1)[..., :k]
+    classes = logits.shape[-1]
+    if not 1 <= k <= classes:
+        raise ArgumentError(f"top_k: k must be from 1 to {classes} classes, got {k}")
+    best = np.argpartition(logits, classes - k, axis=-1)[..., classes - k :]
     right = (best == y[..., None]).any(axis=-1) & ~np.isnan(logits).any(axis=-1)
     return float(np.mean(right))
 
@@ -91,7 +92,7 @@ def mean_squared_error(predictions: Array, y: Array) -> float:
     """Mean of the squared differences.
 
     Raises:
-        ShapeError: the shapes differ; nothing is broadcast.
+        ShapeError: the shapes differ (nothing is broadcast), or there are no rows.
 
     >>> mean_squared_error(np.array([[1.0], [2.0]]), np.array([[1.0], [4.0]]))
     2.0
@@ -107,7 +108,7 @@ def r_squared(predictions: Array, y: Array) -> float:
     A target that does not vary counts as 1 where it is met exactly, else as 0.
 
     Raises:
-        ShapeError: the shapes differ; nothing is broadcast.
+        ShapeError: the shapes differ (nothing is broadcast), or there are no rows.
 
     >>> r_squared(np.array([[1.0], [3.0]]), np.array([[1.0], [3.0]]))
     1.0
@@ -129,6 +130,11 @@ def _class_indices(metric: str, logits: Array, y: Array) -> Array:
             f"shape; got {logits.shape} and {y.shape}"
         )
     if y.shape != logits.shape:
+        if (y != np.round(y)).any():
+            raise ArgumentError(
+                f"{metric}: targets of shape {y.shape} are class indices and must be whole "
+                f"numbers, got {y[y != np.round(y)][0]}"
+            )
         return y
     if (y < 0).any() or not np.allclose(y.sum(axis=-1), 1, atol=1e-3):
         raise ArgumentError(
@@ -140,9 +146,10 @@ def _class_indices(metric: str, logits: Array, y: Array) -> Array:
 
 def _alike(metric: str, predictions: Array, y: Array) -> tuple[Array, Array]:
     """Both in double precision, if of one shape: (n, 1) beside (n,) would broadcast unseen."""
-    if predictions.shape != y.shape:
+    predictions, y = np.asarray(predictions), np.asarray(y)
+    if predictions.shape != y.shape or not y.size:
         raise ShapeError(
             f"{metric}: predictions have shape {predictions.shape} and targets {y.shape}; "
-            "reshape one to the other's shape"
+            f"{'there are no rows' if not y.size else 'reshape one to the shape of the other'}"
         )
     return predictions.astype(np.float64), y.astype(np.float64)

@@ -333,14 +333,51 @@ def test_binary_cross_entropy_at_16():
     assert loss.item() == pytest.approx(1.1253516e-07, rel=1e-6)
 
 
-@pytest.mark.parametrize("a", ["uint8", "int8", "uint16", "bool", "int64", "float32"])
-@pytest.mark.parametrize("b", ["uint8", "int8", "uint16", "bool", "int64", "float64"])
-@pytest.mark.parametrize("loss", [nn.mse_loss, nn.huber_loss])
-def test_losses_of_whole_numbers_do_not_wrap(loss, a, b):
-    x, y = np.array([1, 0, 100]).astype(a), np.array([0, 1, 1]).astype(b)
-    expected = loss(x.astype(np.float64), y.astype(np.float64)).item()
-    assert loss(x, y).item() == pytest.approx(expected, rel=1e-6)
-    assert gl.compile(loss)(x, y).item() == pytest.approx(expected, rel=1e-6)
+VALUES = np.array([[0, 100, 3], [1, 1, 120]])
+TARGETS = [
+    (nn.mse_loss, VALUES),
+    (nn.huber_loss, VALUES),
+    (nn.binary_cross_entropy_with_logits, np.array([[0, 1, 0], [1, 1, 0]])),
+    (nn.hinge_loss, np.array([[-1, 1, -1], [1, -1, -1]])),
+    (nn.hinge_loss, np.ones((2, 3), int)),
+    (nn.hinge_loss, np.array([1, 2])),
+    (nn.cross_entropy, np.array([1, 2])),
+]
+
+
+@pytest.mark.parametrize("executor", ["eager", "numpy", "native"])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "bool", "int64", "uint64", "float64"])
+@pytest.mark.parametrize(("loss", "y"), TARGETS)
+def test_losses_of_whole_numbers_do_not_wrap(loss, y, dtype, executor):
+    z = np.array([[100, 1, 0], [3, 90, 127]]).astype(dtype)
+    expected = loss(z.astype(np.float64), y).item()
+    function = loss if executor == "eager" else gl.compile(loss, executor)
+    for other in ("int64", "int8", *(("uint8",) if y.min() >= 0 else ())):
+        assert function(z, y.astype(other)).item() == pytest.approx(expected, rel=1e-6)
+
+
+SHAPES = [(), (6,), (6, 1), (1, 6), (2, 3), (3, 2), (6, 2), (2, 3, 2), (2, 3, 1)]
+
+
+@pytest.mark.parametrize("z", SHAPES)
+@pytest.mark.parametrize("y", SHAPES)
+def test_no_loss_broadcasts(z, y):
+    """Targets have the predictions' shape, or that of places without the classes."""
+    classes = {nn.cross_entropy: len(z) >= 2, nn.hinge_loss: len(z) == 2 and z[1] > 1}
+    for loss in {loss for loss, _ in TARGETS}:
+        numbers = np.ones if loss is nn.hinge_loss and z == y else np.zeros
+        targets = numbers(y, int)
+        if loss is nn.cross_entropy and y == z:
+            targets = targets.astype(np.float64)  # probabilities
+        fits = (y == z and (loss is not nn.cross_entropy or len(z) >= 2)) or (
+            y == z[:-1] and classes.get(loss, False)
+        )
+        for function in (loss, gl.compile(loss)):
+            if fits:
+                assert function(np.zeros(z), targets).shape == ()
+            else:
+                with pytest.raises(ShapeError):
+                    function(np.zeros(z), targets)
 
 
 def test_two_images_of_bytes_are_as_far_apart_as_they_are():

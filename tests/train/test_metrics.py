@@ -154,3 +154,35 @@ def test_targets_that_mean_nothing_are_refused():
         accuracy(np.ones((2, 3)), np.array([[2, -1, 0], [1, 0, 0]]))
     with pytest.raises(ArgumentError, match="0 and 1, -1 and 1"):
         accuracy(np.ones((2, 1)), np.array([0, 2]))
+    for y in ([0.5, 1.0], [np.nan, 0.0]):
+        for metric in (accuracy, top_k):
+            with pytest.raises(ArgumentError, match=r"must be whole numbers, got (0\.5|nan)"):
+                metric(np.ones((2, 6)), np.array(y))
+
+
+@pytest.mark.parametrize("metric", [mean_squared_error, r_squared])
+@pytest.mark.parametrize("predictions", SHAPES)
+@pytest.mark.parametrize("y", SHAPES)
+def test_values_of_other_shapes_are_refused(metric, predictions, y):
+    if predictions == y and 0 not in y:
+        assert metric(np.ones(predictions), np.ones(y)) == (metric is r_squared)
+    else:
+        with pytest.raises(ShapeError, match="no rows" if 0 in y else "reshape one"):
+            metric(np.ones(predictions), np.ones(y))
+
+
+@pytest.mark.parametrize("metric", [mean_squared_error, r_squared])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint64", "bool", "float16"])
+def test_values_of_every_dtype(metric, dtype):
+    a, b = np.array([[0], [1], [100]]).astype(dtype), np.array([[1], [0], [3]]).astype(dtype)
+    assert metric(a, b) == metric(a.astype(float), b.astype(float))
+
+
+@pytest.mark.parametrize("z", ["float16", "float32", "int8", "uint8", "bool"])
+@pytest.mark.parametrize("y", ["int64", "uint8", "int8", "bool", "float32"])
+def test_logits_and_classes_of_every_dtype(z, y):
+    logits = np.array([[1, 0], [0, 1], [0, 1]]).astype(z)
+    for targets in ([0, 1, 0], [[1, 0], [0, 1], [1, 0]]):
+        assert accuracy(logits, np.array(targets).astype(y)) == 2 / 3
+        assert top_k(logits, np.array(targets).astype(y), k=1) == 2 / 3
+    assert accuracy(logits[:, :1], np.array([1, 0, 1]).astype(y)) == 2 / 3
